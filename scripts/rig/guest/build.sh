@@ -1,0 +1,15 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Inside a root: build the modules, the tests and the tools for kernel $1 with
+# $2 jobs.  The tree is in /mnt.
+set -e
+
+cd /mnt
+kdir=/lib/modules/$1/build
+export WERROR=1
+if [ -f Kbuild ]; then
+	make -j"$2" KDIR="$kdir" W=1 KCFLAGS=-Werror
+fi
+for dir in selftests scripts/tools; do
+	[ ! -f $dir/Makefile ] || make -j"$2" -C $dir all KDIR="$kdir"
+done
