@@ -1,0 +1,218 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# make check: every test on every supported kernel.
+#
+# Suites: "rig" (does the rig see what it should), "host" (unit tests on this
+# machine), "lint", then one per kernel and machine shape: the tree is built in
+# the kernel's root, a host boots, selftests/run.sh runs in it.  All speak TAP.
+# KERNEL, TEST, JOBS and V: see make help.
+set -euo pipefail
+# shellcheck source=scripts/rig/common.sh
+. "$(dirname "$0")/rig/common.sh"
+
+start=$SECONDS
+read -ra kernels <<<"${KERNEL:-$(kernel_names | xargs)}"
+for kernel in "${kernels[@]}"; do
+	kernel_line "$kernel" >/dev/null
+done
+pattern=${TEST:-}
+cpus=$(nproc)
+jobs=${JOBS:-$((cpus / 2 > 1 ? cpus / 2 : 1))}
+unset MAKEFLAGS MFLAGS KERNEL TEST
+
+"$RIG_DIR/deps.sh"
+mkdir -p "$RUNS"
+out=$(mktemp -d "$RUNS/check.$(date +%m%d-%H%M%S).XXXX")
+results=$out/results
+: >"$results"
+trap 'trap - EXIT; kill $(jobs -p) 2>/dev/null || :' EXIT
+trap 'exit 130' INT TERM
+
+fail()
+{
+	printf 'fail\t%s\t%s\t%s\n' "$1" "$2" "$3" >>"$results"
+	say "$1: FAILED: $2: $3"
+}
+
+# tally SUITE LOG: take the results of a TAP stream over, show what failed.
+tally()
+{
+	"$TREE/scripts/tap.sh" "$1" <"$2" >"$2.results"
+	cat "$2.results" >>"$results"
+	# What a failed test said: all since the result before it.
+	awk '/^(not )?ok( |$)/ {
+			if (/^not /)
+				printf "%s    %s\n", said, $0
+			said = ""
+			next
+		}
+		{ said = said "    " $0 "\n" }' "$2" | tail -n 200
+	awk -F '\t' -v s="$1" '{ n[$1]++ } END {
+		printf "rig: %s: %d passed, %d failed, %d skipped\n", s,
+			n["pass"], n["fail"], n["skip"] }' "$2.results"
+}
+
+# wanted SUITE: with TEST, only what has that in its name.
+wanted()
+{
+	[ -z "$pattern" ] || [[ $1 == *"$pattern"* ]]
+}
+
+# suite NAME COMMAND...: run one here, on this machine.
+suite()
+{
+	local name=$1 code=0
+	shift
+	wanted "$name" || return 0
+	say "$name: running"
+	if [ "${V:-}" = 1 ]; then
+		"$@" 2>&1 | tee "$out/$name.log" || code=$?
+	else
+		"$@" >"$out/$name.log" 2>&1 || code=$?
+	fi
+	tally "$name" "$out/$name.log"
+	if [ $code != 0 ] && ! grep -q '^not ok' "$out/$name.log"; then
+		tail -n 20 "$out/$name.log"
+		fail "$name" "(exit)" "exit code $code without a failed test"
+	fi
+}
+
+prepare()
+{
+	"$RIG_DIR/root.sh" "$1" && "$RIG_DIR/image.sh" "$1" &&
+		"$RIG_DIR/build.sh" "$1" >"$out/$1.payload"
+}
+
+# Shapes of machines that tests ask for; "default" is always one of them.
+shapes()
+{
+	{
+		echo default
+		sed -n 's/^\([A-Za-z0-9_-]*\):.*/\1/p' "$TREE/selftests/machines" \
+			2>/dev/null
+	} | awk '!seen[$0]++'
+}
+
+# boot KERNEL SHAPE: one host; what came of it goes to files only.
+boot()
+{
+	local dir=$out/$1.$2 code=0
+	mkdir -p "$dir"
+	"$RIG_DIR/run.sh" --kernel "$1" --timeout "${RIG_TIMEOUT:-900}" \
+		--env "RIG_MACHINE=$2" --machine "$2" --out "$dir" --quiet \
+		--payload "$(cat "$out/$1.payload")" \
+		-- selftests/run.sh ${pattern:+"$pattern"} >"$dir/rig.log" 2>&1 ||
+		code=$?
+	echo $code >"$dir/code"
+}
+
+collect()
+{
+	local name=$1/$2 dir=$out/$1.$2 code
+	code=$(cat "$dir/code" 2>/dev/null || echo 1)
+	[ "${V:-}" != 1 ] || cat "$dir/output.log"
+	[ -f "$dir/output.log" ] || : >"$dir/output.log"
+	tally "$name" "$dir/output.log"
+	case $code in
+	124 | 125 | 126)
+		cat "$dir/rig.log"
+		fail "$name" "(host)" "$(grep -m 1 FAILED: "$dir/rig.log" |
+			sed 's/.*FAILED: //')"
+		;;
+	0)	;;
+	*)
+		if ! grep -q '^not ok' "$dir/output.log"; then
+			tail -n 20 "$dir/rig.log" "$dir/output.log"
+			fail "$name" "(exit)" \
+				"exit code $code without a failed test"
+		fi
+		;;
+	esac
+}
+
+# progress: what each running host is at, a line each.
+progress()
+{
+	local dir
+	for dir in "$out"/*.*/; do
+		[ ! -f "$dir/code" ] || continue
+		say "$(basename "$dir" | sed 's/\(.*\)\./\1\//'):" \
+			"$((SECONDS - began)) s," \
+			"$(grep -cE '^(not )?ok ' "$dir/output.log" 2>/dev/null || :)" \
+			"results, last:" \
+			"$(tail -n 1 "$dir/output.log" 2>/dev/null | cut -c1-60)"
+	done
+}
+
+say "kernels: ${kernels[*]}; logs in $out"
+declare -A preparing
+for kernel in "${kernels[@]}"; do
+	prepare "$kernel" &
+	preparing[$kernel]=$!
+done
+ready=()
+for kernel in "${kernels[@]}"; do
+	if wait "${preparing[$kernel]}"; then
+		ready+=("$kernel")
+	else
+		fail "$kernel" "(build)" "no root, or the build failed; see above"
+	fi
+done
+
+suite rig "$RIG_DIR/selftest.sh" "${ready[@]:0:1}"
+if make -s -n -C "$TREE/selftests" check-host >/dev/null 2>&1; then
+	suite host make -s --no-print-directory -C "$TREE/selftests" check-host
+fi
+[ ! -x "$TREE/scripts/lint/run.sh" ] || suite lint "$TREE/scripts/lint/run.sh"
+
+began=$SECONDS shown=$SECONDS
+todo=()
+case $pattern in
+rig | host | lint)	ready=() ;;
+esac
+if [ -x "$TREE/selftests/run.sh" ]; then
+	for kernel in "${ready[@]}"; do
+		for shape in $(shapes); do
+			todo+=("$kernel $shape")
+		done
+	done
+fi
+running=()
+while [ ${#todo[@]} != 0 ] || [ ${#running[@]} != 0 ]; do
+	while [ ${#todo[@]} != 0 ] && [ ${#running[@]} -lt "$jobs" ]; do
+		read -r kernel shape <<<"${todo[0]}"
+		say "$kernel/$shape: booting a host ($((${#todo[@]} - 1)) more to go)"
+		boot "$kernel" "$shape" &
+		running+=("${todo[0]}")
+		todo=("${todo[@]:1}")
+	done
+	sleep 0.2
+	still=()
+	for job in "${running[@]}"; do
+		read -r kernel shape <<<"$job"
+		if [ -f "$out/$kernel.$shape/code" ]; then
+			collect "$kernel" "$shape"
+		else
+			still+=("$job")
+		fi
+	done
+	running=("${still[@]}")
+	if [ $((SECONDS - shown)) -ge 20 ]; then
+		progress
+		shown=$SECONDS
+	fi
+done
+
+count()
+{
+	grep -c "^$1" "$results" || :
+}
+passed=$(count pass) failed=$(count fail) skipped=$(count skip)
+echo
+[ "$skipped" = 0 ] || awk -F '\t' '$1 == "skip" {
+	printf "skipped  %s  %s  (%s)\n", $2, $3, $4 }' "$results"
+[ "$failed" = 0 ] || awk -F '\t' '$1 == "fail" {
+	printf "FAILED   %s  %s%s\n", $2, $3, $4 == "" ? "" : "  (" $4 ")" }' "$results"
+echo "logs: $out ($((SECONDS - start)) s)"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ] && [ "$passed" != 0 ]

@@ -1,0 +1,36 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# What `make help` says.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+cat <<EOF
+Build
+  make                    kvm_meter/kvm_meter.ko for the running kernel
+  make KDIR=DIR           for the kernel whose headers are in DIR
+  make install            install the modules (modules_install)
+  make clean              remove what make made
+
+See it run; needs root and Debian 12 or 13, nothing else
+  make demo               a KVM host boots, two tenants run, the meter shows them
+
+Test; the same needs
+  make check              every test on every supported kernel
+  make check KERNEL=6.12  on that one only (blanks between several)
+  make check TEST=WORD    only the tests and suites with WORD in their names
+  make bench              instructions per exit, with KERNEL=... as above
+  make lint               the static checks only
+
+Variables
+  KERNEL=NAME...          of: $(awk '!/^ *(#|$)/ { print $1 }' scripts/kernels.list | xargs)
+                          (scripts/kernels.list)
+  JOBS=N                  hosts that boot at a time (one per 2 CPUs)
+  RIG_TIMEOUT=SECONDS     for all tests of one host (900)
+  KVM_METER_CACHE=DIR     roots, builds and logs of runs (~/.cache/kvm_meter)
+  DEBIAN_MIRROR=URL       where roots come from (http://deb.debian.org)
+  V=1                     check shows all output as it comes
+  RIG_ACCEL=kvm|tcg       how hosts run (kvm where it nests, else tcg)
+
+A command of your own in such a host:
+  scripts/rig/run.sh --kernel 6.12 --live -- uname -a
+EOF
