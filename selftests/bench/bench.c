@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * bench - what an exit of a virtual CPU costs, in ticks of the TSC
+ *
+ *	bench port		OUT, handled by this VMM
+ *	bench cpuid		CPUID, handled inside KVM
+ *	bench switch		context switch between two threads that are no vCPUs
+ *	bench others N CMD...	run CMD while N other vCPUs, entered once, sleep
+ *
+ * Prints the median over short batches: a batch that a timer tick fell into
+ * does not count. Under QEMU's -icount shift=0 a tick is one instruction.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <x86intrin.h>
+
+#define BATCHES		101
+#define BATCH		100		/* exits, or context switches */
+#define WARMUP		2000
+#define ENTRY		0x1000
+#define VCPUS_PER_VM	100
+
+struct vcpu {
+	int fd;
+	struct kvm_run *run;
+};
+
+static int kvm_fd, run_size;
+
+/* loop: out %al, $0x10; jmp loop */
+static const unsigned char port_code[] = { 0xe6, 0x10, 0xeb, 0xfc };
+
+/* start: mov $BATCH, %esi; loop: cpuid; dec %esi; jnz loop; out %al, $0x10; jmp start */
+static const unsigned char cpuid_code[] = {
+	0x66, 0xbe, BATCH, 0, 0, 0, 0x0f, 0xa2, 0x66, 0x4e, 0x75, 0xfa, 0xe6, 0x10, 0xeb, 0xf0,
+};
+
+static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("bench: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, ": %s\n", strerror(errno));
+	exit(1);
+}
+
+static int xioctl(int fd, unsigned long req, const char *what, unsigned long arg)
+{
+	int ret = ioctl(fd, req, arg);
+
+	if (ret < 0)
+		die("%s", what);
+	return ret;
+}
+
+static void open_kvm(void)
+{
+	kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (kvm_fd < 0)
+		die("/dev/kvm");
+	run_size = xioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, "KVM_GET_VCPU_MMAP_SIZE", 0);
+}
+
+static int make_vm(const unsigned char *code, size_t len)
+{
+	int vm = xioctl(kvm_fd, KVM_CREATE_VM, "KVM_CREATE_VM", 0);
+	struct kvm_userspace_memory_region mem = { .memory_size = 0x4000 };
+	char *ram;
+
+	ram = mmap(NULL, mem.memory_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (ram == MAP_FAILED)
+		die("guest memory");
+	memcpy(ram + ENTRY, code, len);
+	mem.userspace_addr = (unsigned long)ram;
+	xioctl(vm, KVM_SET_USER_MEMORY_REGION, "KVM_SET_USER_MEMORY_REGION", (unsigned long)&mem);
+	return vm;
+}
+
+static struct vcpu make_vcpu(int vm, int id)
+{
+	struct kvm_regs regs = { .rip = ENTRY, .rflags = 2 };
+	struct kvm_sregs sregs;
+	struct vcpu v;
+
+	v.fd = xioctl(vm, KVM_CREATE_VCPU, "KVM_CREATE_VCPU", id);
+	v.run = mmap(NULL, run_size, PROT_READ | PROT_WRITE, MAP_SHARED, v.fd, 0);
+	if (v.run == MAP_FAILED)
+		die("struct kvm_run");
+	xioctl(v.fd, KVM_GET_SREGS, "KVM_GET_SREGS", (unsigned long)&sregs);
+	sregs.cs.base = 0;
+	sregs.cs.selector = 0;
+	xioctl(v.fd, KVM_SET_SREGS, "KVM_SET_SREGS", (unsigned long)&sregs);
+	xioctl(v.fd, KVM_SET_REGS, "KVM_SET_REGS", (unsigned long)&regs);
+	return v;
+}
+
+static void run(struct vcpu *v)
+{
+	xioctl(v->fd, KVM_RUN, "KVM_RUN", 0);
+	if (v->run->exit_reason == KVM_EXIT_IO)
+		return;
+	errno = EPROTO;
+	die("KVM_RUN ended with reason %u", v->run->exit_reason);
+}
+
+static int by_value(const void *a, const void *b)
+{
+	const unsigned long long *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+static void report(unsigned long long *t, unsigned int per)
+{
+	qsort(t, BATCHES, sizeof(*t), by_value);
+	printf("%.2f\n", (double)t[BATCHES / 2] / per);
+}
+
+static unsigned long long now(void)
+{
+	unsigned int aux;
+
+	return __rdtscp(&aux);
+}
+
+static void bench_port(void)
+{
+	struct vcpu v = make_vcpu(make_vm(port_code, sizeof(port_code)), 0);
+	unsigned long long t[BATCHES];
+	int i, j;
+
+	for (i = 0; i < WARMUP; i++)
+		run(&v);
+	for (i = 0; i < BATCHES; i++) {
+		t[i] = now();
+		for (j = 0; j < BATCH; j++)
+			run(&v);
+		t[i] = now() - t[i];
+	}
+	report(t, BATCH);
+}
+
+/* One port exit ends a batch; what it costs is taken off. */
+static void bench_cpuid(void)
+{
+	struct vcpu port = make_vcpu(make_vm(port_code, sizeof(port_code)), 0);
+	struct vcpu v = make_vcpu(make_vm(cpuid_code, sizeof(cpuid_code)), 0);
+	unsigned long long t[BATCHES], one = ~0ull, start;
+	int i;
+
+	for (i = 0; i < WARMUP; i++) {
+		start = now();
+		run(&port);
+		start = now() - start;
+		if (start < one)
+			one = start;
+	}
+	for (i = 0; i < WARMUP / BATCH; i++)
+		run(&v);
+	for (i = 0; i < BATCHES; i++) {
+		t[i] = now();
+		run(&v);
+		t[i] = now() - t[i] - one;
+	}
+	report(t, BATCH);
+}
+
+static int ping[2], pong[2];
+
+static void *echo(void *unused)
+{
+	char c;
+
+	while (read(ping[0], &c, 1) == 1)
+		if (write(pong[1], &c, 1) != 1)
+			break;
+	return unused;
+}
+
+static void round_trip(void)
+{
+	char c = 0;
+
+	if (write(ping[1], &c, 1) != 1 || read(pong[0], &c, 1) != 1)
+		die("pipe");
+}
+
+/* On one CPU a round trip over two pipes is two context switches. */
+static void bench_switch(void)
+{
+	unsigned long long t[BATCHES];
+	cpu_set_t cpu;
+	pthread_t th;
+	int i, j;
+
+	CPU_ZERO(&cpu);
+	CPU_SET(0, &cpu);
+	if (sched_setaffinity(0, sizeof(cpu), &cpu) || pipe(ping) || pipe(pong) ||
+	    pthread_create(&th, NULL, echo, NULL))
+		die("set-up");
+	for (i = 0; i < WARMUP; i++)
+		round_trip();
+	for (i = 0; i < BATCHES; i++) {
+		t[i] = now();
+		for (j = 0; j < BATCH / 2; j++)
+			round_trip();
+		t[i] = now() - t[i];
+	}
+	report(t, BATCH);
+}
+
+static pthread_barrier_t entered;
+
+struct other {
+	int vm, id;
+};
+
+static void *other_vcpu(void *arg)
+{
+	struct other *o = arg;
+	struct vcpu v = make_vcpu(o->vm, o->id);
+
+	run(&v);
+	pthread_barrier_wait(&entered);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static int bench_others(int n, char **cmd)
+{
+	pthread_attr_t attr;
+	int i, status, vm = -1;
+	pid_t pid;
+
+	if (n < 1 || !*cmd) {
+		errno = EINVAL;
+		die("others N COMMAND");
+	}
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 64 * 1024);
+	pthread_barrier_init(&entered, NULL, n + 1);
+	for (i = 0; i < n; i++) {
+		struct other *o = malloc(sizeof(*o));
+		pthread_t th;
+
+		if (i % VCPUS_PER_VM == 0)
+			vm = make_vm(port_code, sizeof(port_code));
+		if (!o)
+			die("malloc");
+		o->vm = vm;
+		o->id = i % VCPUS_PER_VM;
+		errno = pthread_create(&th, &attr, other_vcpu, o);
+		if (errno)
+			die("thread %d", i);
+	}
+	pthread_barrier_wait(&entered);
+	sleep(2);	/* let the meter see them asleep, and fold */
+	pid = fork();
+	if (pid < 0)
+		die("fork");
+	if (!pid) {
+		execv(cmd[0], cmd);
+		die("%s", cmd[0]);
+	}
+	if (waitpid(pid, &status, 0) != pid)
+		die("waitpid");
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "";
+
+	if (!strcmp(what, "switch")) {
+		bench_switch();
+		return 0;
+	}
+	open_kvm();
+	if (!strcmp(what, "port")) {
+		bench_port();
+	} else if (!strcmp(what, "cpuid")) {
+		bench_cpuid();
+	} else if (!strcmp(what, "others") && argc > 3) {
+		return bench_others(atoi(argv[2]), argv + 3);
+	} else {
+		fputs("usage: bench port | cpuid | switch | others N COMMAND...\n", stderr);
+		return 2;
+	}
+	return 0;
+}
