@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Running vCPUs: in the caller's thread, or each in one of its own. */
+#include "vmm.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define KICK_SIGNAL	SIGUSR1
+
+static __thread struct vcpu *self;
+
+static void futex_wait(int *word, int value)
+{
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+}
+
+static void futex_wake(int *word)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+static void set_and_wake(int *word, int value)
+{
+	__atomic_store_n(word, value, __ATOMIC_SEQ_CST);
+	futex_wake(word);
+}
+
+static void wait_until(int *word, int value)
+{
+	int now;
+
+	while ((now = __atomic_load_n(word, __ATOMIC_SEQ_CST)) != value)
+		futex_wait(word, now);
+}
+
+/* A kick that comes just before KVM_RUN must not be lost. */
+static void on_kick(int sig)
+{
+	(void)sig;
+	if (self)
+		self->run->immediate_exit = 1;
+}
+
+int vcpu_run_once(struct vcpu *v)
+{
+	v->runs++;
+	if (ioctl(v->fd, KVM_RUN, 0))
+		return -errno;
+	return v->run->exit_reason;
+}
+
+bool vcpu_handle(struct vcpu *v, int reason)
+{
+	struct kvm_run *run = v->run;
+
+	switch (reason) {
+	case -EINTR:
+	case KVM_EXIT_INTR:
+		v->interrupted++;
+		return false;
+	case -EAGAIN:
+		return false;
+	case KVM_EXIT_IO:
+		if (run->io.port == GUEST_PORT_DONE)
+			return true;
+		v->io++;
+		if (v->burn_ns)
+			burn_ns(v->burn_ns);
+		return false;
+	case KVM_EXIT_MMIO:
+		v->mmio++;
+		return false;
+	case KVM_EXIT_HLT:
+		v->hlts++;
+		return false;
+	default:
+		REQUIRE(false, "vCPU %u: KVM_RUN gave %d", v->id, reason);
+		return true;
+	}
+}
+
+void vcpu_run(struct vcpu *v)
+{
+	while (!vcpu_handle(v, vcpu_run_once(v)))
+		;
+	v->done = 1;
+}
+
+/*
+ * Out of HLT without an interrupt: the guest goes on behind it. The thread
+ * that runs the vCPU has to be out of KVM_RUN, as the ioctl takes its mutex.
+ */
+void vcpu_wake(struct vcpu *v)
+{
+	struct kvm_mp_state runnable = { KVM_MP_STATE_RUNNABLE };
+
+	REQUIRE(!ioctl(v->fd, KVM_SET_MP_STATE, &runnable), "KVM_SET_MP_STATE: %s",
+		strerror(errno));
+}
+
+static void *vcpu_thread(void *arg)
+{
+	struct vcpu *v = arg;
+
+	self = v;
+	if (v->cpu >= 0)
+		pin_thread(0, v->cpu);
+	set_and_wake(&v->tid, syscall(SYS_gettid));
+	for (;;) {
+		/* In this order: a kick after the command sets it again. */
+		__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+		switch (__atomic_load_n(&v->command, __ATOMIC_SEQ_CST)) {
+		case VCPU_PAUSE:
+			set_and_wake(&v->paused, 1);
+			futex_wait(&v->command, VCPU_PAUSE);
+			continue;
+		case VCPU_STOP:
+			return NULL;
+		}
+		if (v->paused)
+			set_and_wake(&v->paused, 0);
+		if (vcpu_handle(v, vcpu_run_once(v)))
+			break;
+	}
+	set_and_wake(&v->done, 1);
+	return NULL;
+}
+
+void vcpu_start(struct vcpu *v, int cpu)
+{
+	struct sigaction sa = { .sa_handler = on_kick };
+
+	sigaction(KICK_SIGNAL, &sa, NULL);
+	v->cpu = cpu;
+	v->tid = 0;
+	v->done = 0;
+	v->paused = 0;
+	v->command = VCPU_RUN;
+	REQUIRE(!pthread_create(&v->thread, NULL, vcpu_thread, v), "pthread_create");
+	v->threaded = true;
+	while (!__atomic_load_n(&v->tid, __ATOMIC_SEQ_CST))
+		futex_wait(&v->tid, 0);
+}
+
+void vcpu_kick(struct vcpu *v)
+{
+	if (v->threaded)
+		pthread_kill(v->thread, KICK_SIGNAL);
+}
+
+void vcpu_pause(struct vcpu *v)
+{
+	set_and_wake(&v->command, VCPU_PAUSE);
+	vcpu_kick(v);
+	wait_until(&v->paused, 1);
+}
+
+void vcpu_resume(struct vcpu *v)
+{
+	set_and_wake(&v->command, VCPU_RUN);
+}
+
+void vcpu_join(struct vcpu *v)
+{
+	if (!v->threaded)
+		return;
+	pthread_join(v->thread, NULL);
+	v->threaded = false;
+}
+
+void vcpu_stop(struct vcpu *v)
+{
+	if (!v->threaded)
+		return;
+	set_and_wake(&v->command, VCPU_STOP);
+	vcpu_kick(v);
+	vcpu_join(v);
+}

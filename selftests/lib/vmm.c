@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "vmm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define CPUID_MAX	256
+#define EFER_LME	0x100
+#define EFER_LMA	0x400
+#define APIC_X2APIC	0x400
+#define APIC_ENABLED	0x800
+#define PTE_TABLE	0x7
+#define PTE_LARGE	0x87
+
+static int kvm_fd = -1;
+static struct kvm_cpuid2 *cpuid;
+static size_t run_size;
+
+static void kvm_open(void)
+{
+	if (kvm_fd >= 0)
+		return;
+	kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	REQUIRE(kvm_fd >= 0, "/dev/kvm: %s", strerror(errno));
+	run_size = ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	cpuid = calloc(1, sizeof(*cpuid) + CPUID_MAX * sizeof(cpuid->entries[0]));
+	REQUIRE(cpuid, "out of memory");
+	cpuid->nent = CPUID_MAX;
+	REQUIRE(!ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid), "KVM_GET_SUPPORTED_CPUID: %s",
+		strerror(errno));
+}
+
+void need_kvm(void)
+{
+	if (!file_exists("/dev/kvm"))
+		tap_skip("no /dev/kvm");
+}
+
+bool kvm_is_intel(void)
+{
+	return file_exists("/sys/module/kvm_intel");
+}
+
+void vm_add_memory(struct vm *vm, __u32 slot, __u64 gpa, void *mem, __u64 size)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = slot,
+		.guest_phys_addr = gpa,
+		.memory_size = size,
+		.userspace_addr = (unsigned long)mem,
+	};
+
+	REQUIRE(!ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region),
+		"KVM_SET_USER_MEMORY_REGION: %s", strerror(errno));
+}
+
+/* Page tables that map 4 GiB one to one, a GDT, and an IDT with one gate. */
+static void vm_fill_memory(struct vm *vm)
+{
+	__u64 *pml4 = (__u64 *)(vm->mem + GUEST_PML4), *pdpt = pml4 + 512, *pd = pdpt + 512;
+	__u64 *gdt = (__u64 *)(vm->mem + GUEST_GDT);
+	__u64 *gate = (__u64 *)(vm->mem + GUEST_IDT + GUEST_VECTOR * 16);
+	__u64 handler = GUEST_CODE + (guest_irq - guest_start);
+
+	memcpy(vm->mem + GUEST_CODE, guest_start, guest_end - guest_start);
+	pml4[0] = (GUEST_PML4 + 0x1000) | PTE_TABLE;
+	for (__u64 i = 0; i < 4; i++)
+		pdpt[i] = (GUEST_PML4 + 0x2000 + i * 0x1000) | PTE_TABLE;
+	for (__u64 i = 0; i < 4 * 512; i++)
+		pd[i] = (i << 21) | PTE_LARGE;
+	gdt[1] = 0x00af9b000000ffffull;
+	gdt[2] = 0x00cf93000000ffffull;
+	gate[0] = (handler & 0xffff) | (8ull << 16) | (0x8eull << 40) |
+		  ((handler >> 16) & 0xffff) << 48;
+	gate[1] = handler >> 32;
+}
+
+struct vm *vm_create_bare(unsigned int flags)
+{
+	struct vm *vm = calloc(1, sizeof(*vm));
+
+	REQUIRE(vm, "out of memory");
+	kvm_open();
+	vm->flags = flags;
+	vm->fd = ioctl(kvm_fd, KVM_CREATE_VM, 0);
+	REQUIRE(vm->fd >= 0, "KVM_CREATE_VM: %s", strerror(errno));
+	fcntl(vm->fd, F_SETFD, FD_CLOEXEC);
+	/* Intel needs a home for a TSS; AMD takes it and does nothing. */
+	ioctl(vm->fd, KVM_SET_TSS_ADDR, 0xfffbd000);
+	if (flags & VM_IRQCHIP)
+		REQUIRE(!ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0), "KVM_CREATE_IRQCHIP: %s",
+			strerror(errno));
+	return vm;
+}
+
+static void vcpu_set_long_mode(struct vcpu *v)
+{
+	struct kvm_segment code = {
+		.limit = 0xffffffff, .selector = 8, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1,
+	};
+	struct kvm_segment data = {
+		.limit = 0xffffffff, .selector = 16, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1,
+	};
+	struct kvm_sregs sregs;
+
+	REQUIRE(!ioctl(v->fd, KVM_GET_SREGS, &sregs), "KVM_GET_SREGS: %s", strerror(errno));
+	sregs.cs = code;
+	sregs.ds = data;
+	sregs.es = data;
+	sregs.ss = data;
+	sregs.fs = data;
+	sregs.gs = data;
+	sregs.gdt.base = GUEST_GDT;
+	sregs.gdt.limit = 23;
+	sregs.idt.base = GUEST_IDT;
+	sregs.idt.limit = 0xfff;
+	sregs.cr3 = GUEST_PML4;
+	sregs.cr4 |= 0x20;
+	sregs.cr0 |= 0x80000001;
+	sregs.efer |= EFER_LME | EFER_LMA;
+	if (v->vm->flags & VM_IRQCHIP)
+		sregs.apic_base |= APIC_ENABLED | APIC_X2APIC;
+	REQUIRE(!ioctl(v->fd, KVM_SET_SREGS, &sregs), "KVM_SET_SREGS: %s", strerror(errno));
+}
+
+struct vcpu *vm_add_vcpu(struct vm *vm, unsigned int id)
+{
+	struct kvm_mp_state runnable = { KVM_MP_STATE_RUNNABLE };
+	struct vcpu *v = &vm->vcpus[vm->nr];
+
+	memset(v, 0, sizeof(*v));
+	v->vm = vm;
+	v->id = id;
+	v->cpu = -1;
+	v->fd = ioctl(vm->fd, KVM_CREATE_VCPU, id);
+	REQUIRE(v->fd >= 0, "KVM_CREATE_VCPU %u: %s", id, strerror(errno));
+	fcntl(v->fd, F_SETFD, FD_CLOEXEC);
+	v->run = mmap(NULL, run_size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+	REQUIRE(v->run != MAP_FAILED, "mmap of kvm_run: %s", strerror(errno));
+	v->data = (struct guest_data *)(vm->mem + GUEST_DATA + vm->nr * 0x1000);
+	REQUIRE(!ioctl(v->fd, KVM_SET_CPUID2, cpuid), "KVM_SET_CPUID2: %s", strerror(errno));
+	if (vm->flags & VM_IRQCHIP)
+		REQUIRE(!ioctl(v->fd, KVM_SET_MP_STATE, &runnable), "KVM_SET_MP_STATE: %s",
+			strerror(errno));
+	vcpu_set_long_mode(v);
+	vm->nr++;
+	return v;
+}
+
+struct vm *vm_create(unsigned int nr_vcpus, unsigned int flags)
+{
+	struct vm *vm = vm_create_bare(flags);
+
+	vm->vcpus = calloc(nr_vcpus, sizeof(*vm->vcpus));
+	vm->mem = mmap(NULL, GUEST_MEM_SIZE, PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	REQUIRE(vm->vcpus && vm->mem != MAP_FAILED, "out of memory");
+	/* A page that khugepaged moves costs the guest another fault. */
+	madvise(vm->mem, GUEST_MEM_SIZE, MADV_NOHUGEPAGE);
+	vm_fill_memory(vm);
+	vm_add_memory(vm, 0, 0, vm->mem, GUEST_MEM_SIZE);
+	for (unsigned int i = 0; i < nr_vcpus; i++)
+		vm_add_vcpu(vm, i);
+	return vm;
+}
+
+void vm_destroy(struct vm *vm)
+{
+	for (unsigned int i = 0; i < vm->nr; i++) {
+		vcpu_stop(&vm->vcpus[i]);
+		munmap(vm->vcpus[i].run, run_size);
+		close(vm->vcpus[i].fd);
+	}
+	close(vm->fd);
+	if (vm->mem)
+		munmap(vm->mem, GUEST_MEM_SIZE);
+	free(vm->vcpus);
+	free(vm);
+}
+
+void vcpu_program(struct vcpu *v, const char *program, __u64 count, __u64 arg)
+{
+	__u64 data = (char *)v->data - v->vm->mem;
+	struct kvm_regs regs = {
+		.rip = GUEST_CODE + (program - guest_start),
+		.rdi = data,
+		.rsp = data + 0x1000,
+		.rflags = 2,
+	};
+
+	memset((void *)v->data, 0, sizeof(*v->data));
+	v->data->count = count;
+	v->data->arg = arg;
+	v->done = 0;
+	v->command = VCPU_RUN;
+	REQUIRE(!ioctl(v->fd, KVM_SET_REGS, &regs), "KVM_SET_REGS: %s", strerror(errno));
+}
+
+void vcpu_set_msr(struct vcpu *v, __u32 msr, __u64 value)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} msrs = {
+		.head.nmsrs = 1,
+		.entry = { .index = msr, .data = value },
+	};
+
+	REQUIRE(ioctl(v->fd, KVM_SET_MSRS, &msrs) == 1, "MSR 0x%x refused", msr);
+}

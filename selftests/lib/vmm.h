@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The smallest useful VMM on KVM's ioctls: 2 MiB of memory, several vCPUs in
+ * long mode, each run by its own thread or by the caller. Every failure ends
+ * the test.
+ */
+#ifndef SELFTESTS_VMM_H
+#define SELFTESTS_VMM_H
+
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "guest.h"
+#include "util.h"
+
+enum vcpu_command {
+	VCPU_RUN,
+	VCPU_PAUSE,		/* leave the guest, sleep outside KVM_RUN */
+	VCPU_STOP,		/* end the thread */
+};
+
+struct vm;
+
+struct vcpu {
+	struct vm *vm;
+	unsigned int id;	/* KVM's id */
+	int fd;
+	struct kvm_run *run;
+	struct guest_data *data;
+	pthread_t thread;
+	bool threaded;
+	int cpu;		/* where its thread is pinned; -1: nowhere */
+	int command;		/* enum vcpu_command, a futex */
+	int paused;
+	int done;		/* the guest program has ended */
+	pid_t tid;
+	__u64 burn_ns;		/* burn as much CPU after each port exit */
+	__u64 runs, io, mmio, hlts, interrupted;	/* exits that the VMM saw */
+};
+
+#define VM_IRQCHIP	0x1	/* in-kernel irqchip */
+
+struct vm {
+	int fd;
+	unsigned int flags;
+	unsigned int nr;
+	char *mem;
+	struct vcpu *vcpus;
+};
+
+void need_kvm(void);		/* skip the test without KVM */
+bool kvm_is_intel(void);
+
+struct vm *vm_create(unsigned int nr_vcpus, unsigned int flags);
+/* Without vCPUs and memory, for the caller to fill. */
+struct vm *vm_create_bare(unsigned int flags);
+void vm_add_memory(struct vm *vm, __u32 slot, __u64 gpa, void *mem, __u64 size);
+struct vcpu *vm_add_vcpu(struct vm *vm, unsigned int id);
+void vm_destroy(struct vm *vm);
+
+/* Next run starts @program (guest.h), @count times. */
+void vcpu_program(struct vcpu *v, const char *program, __u64 count, __u64 arg);
+/* One KVM_RUN: the exit reason, or -errno. */
+int vcpu_run_once(struct vcpu *v);
+/* Account for what KVM_RUN returned; true when the program has ended. */
+bool vcpu_handle(struct vcpu *v, int reason);
+/* In the calling thread, to the end of the program. */
+void vcpu_run(struct vcpu *v);
+void vcpu_set_msr(struct vcpu *v, __u32 msr, __u64 value);
+void vcpu_wake(struct vcpu *v);	/* its thread only: runnable after HLT */
+
+/* In a thread of its own, pinned unless @cpu is -1. */
+void vcpu_start(struct vcpu *v, int cpu);
+void vcpu_kick(struct vcpu *v);
+void vcpu_pause(struct vcpu *v);	/* returns when it sleeps */
+void vcpu_resume(struct vcpu *v);
+void vcpu_join(struct vcpu *v);		/* wait for the end of the program */
+void vcpu_stop(struct vcpu *v);		/* end the thread wherever it is */
+
+/* A statistic by KVM's stats fd of a vCPU or a VM; fails if there is none. */
+__u64 kvm_stat(int fd, const char *name);
+
+#endif /* SELFTESTS_VMM_H */
