@@ -7,8 +7,9 @@ export KERNEL TEST JOBS V MAKECMDGOALS
 
 all: modules
 
+# No --no-print-directory here: kbuild of 7.x takes it as a sign of its own.
 modules modules_install: | headers
-	@$(MAKE) --no-print-directory -C $(KDIR) M=$(CURDIR) $@
+	@$(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
 install: modules_install
 
@@ -33,7 +34,7 @@ lint:
 
 clean:
 	@if [ -f "$(KDIR)/Makefile" ]; then \
-	  $(MAKE) --no-print-directory -C $(KDIR) M=$(CURDIR) clean; \
+	  $(MAKE) -C $(KDIR) M=$(CURDIR) clean; \
 	else \
 	  find kvm_meter kvm_harden \( -name '*.o' -o -name '*.ko' -o -name '*.mod*' \
 	    -o -name '.*.cmd' \) -delete 2>/dev/null || :; \
