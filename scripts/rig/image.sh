@@ -26,6 +26,7 @@ fresh && exit 0
 
 tmp=$ROOTS/.$name.image.$$
 trap 'rm -rf "$tmp" "$tmp".*' EXIT
+rm -rf "$ROOTS/.$name.image".*
 SECONDS=0
 say "$name: making its disk image (about 20 s)"
 rm -f "$root.image-key"

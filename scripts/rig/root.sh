@@ -37,8 +37,19 @@ fresh && exit 0
 take_lock 9 "$root.lock"
 fresh && exit 0
 
-tmp=$ROOTS/.$name.$$
-trap 'rm -rf --one-file-system "$tmp" "$tmp.old"' EXIT
+tmp=$ROOTS/.$name.$$ pid=
+# shellcheck disable=SC2317	# run by the trap
+cleanup()
+{
+	if [ -n "$pid" ] && kill "$pid" 2>/dev/null; then
+		wait "$pid" || :
+	fi
+	rm -rf --one-file-system "$tmp" "$tmp.old"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+# What runs that were killed left; the lock says that no other is at it.
+rm -rf --one-file-system "$ROOTS/.$name".[0-9]*
 say "$name: making a root of $suite (about 2 minutes, 1.3 GB in $ROOTS)"
 mkdir -p "$ROOTS"
 SECONDS=0
@@ -61,6 +72,7 @@ if ! wait $pid; then
 	tail -n 20 "$root.log" >&2
 	die "$name: mmdebstrap failed; the log is $root.log"
 fi
+pid=
 rm -f "$root.key"
 [ ! -d "$root" ] || mv "$root" "$tmp.old"
 mv "$tmp" "$root"
