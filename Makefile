@@ -3,11 +3,10 @@
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
-export KERNEL TEST JOBS V MAKECMDGOALS
-
 all: modules
 
-# No --no-print-directory here: kbuild of 7.x takes it as a sign of its own.
+# Neither --no-print-directory nor an exported MAKECMDGOALS may get into kbuild:
+# newer ones take them for signs of their own.
 modules modules_install: | headers
 	@$(MAKE) -C $(KDIR) M=$(CURDIR) $@
 
@@ -19,6 +18,8 @@ headers:
 	  echo "For the running kernel: apt-get install linux-headers-$$(uname -r)"; \
 	  echo "For another: make KDIR=/path/to/its/build"; \
 	  exit 1; } >&2
+
+demo check bench lint: export RIG_GOAL = $@
 
 demo:
 	@scripts/demo.sh

@@ -31,7 +31,7 @@ fi
 if [ "$(id -u)" != 0 ]; then
 	say "the rig makes root file systems, so it runs as root:"
 	[ ${#missing[@]} = 0 ] || say "    sudo $line"
-	say "    sudo make ${MAKECMDGOALS:-check}"
+	say "    sudo make ${RIG_GOAL:-check}"
 	exit 1
 fi
 [ ${#missing[@]} != 0 ] || exit 0
