@@ -98,6 +98,7 @@ boot()
 {
 	local dir=$out/$1.$2 code=0
 	mkdir -p "$dir"
+	echo $SECONDS >"$dir/began"
 	"$RIG_DIR/run.sh" --kernel "$1" --timeout "${RIG_TIMEOUT:-900}" \
 		--env "RIG_MACHINE=$2" --machine "$2" --out "$dir" --quiet \
 		--payload "$(cat "$out/$1.payload")" \
@@ -135,9 +136,9 @@ progress()
 {
 	local dir
 	for dir in "$out"/*.*/; do
-		[ ! -f "$dir/code" ] || continue
+		[ -f "$dir/began" ] && [ ! -f "$dir/code" ] || continue
 		say "$(basename "$dir" | sed 's/\(.*\)\./\1\//'):" \
-			"$((SECONDS - began)) s," \
+			"$((SECONDS - $(cat "$dir/began"))) s," \
 			"$(grep -cE '^(not )?ok ' "$dir/output.log" 2>/dev/null || :)" \
 			"results, last:" \
 			"$(tail -n 1 "$dir/output.log" 2>/dev/null | cut -c1-60)"
@@ -165,7 +166,7 @@ if make -s -n -C "$TREE/selftests" check-host >/dev/null 2>&1; then
 fi
 [ ! -x "$TREE/scripts/lint/run.sh" ] || suite lint "$TREE/scripts/lint/run.sh"
 
-began=$SECONDS shown=$SECONDS
+shown=$SECONDS
 todo=()
 case $pattern in
 rig | host | lint)	ready=() ;;
