@@ -27,7 +27,8 @@ rm -f "$build.dirty"
 cat "$root.key" >"$build.key"
 
 # The tree as git sees it, deletions included; equal files keep their times.
-git -C "$TREE" ls-files -z -co --exclude-standard | sort -zu |
+# Whoever checked it out: root may look.
+git -c safe.directory="$TREE" -C "$TREE" ls-files -z -co --exclude-standard | sort -zu |
 	while IFS= read -r -d '' file; do
 		if [ -e "$TREE/$file" ] || [ -L "$TREE/$file" ]; then
 			printf '%s\0' "$file"
