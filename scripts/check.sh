@@ -136,7 +136,8 @@ progress()
 {
 	local dir
 	for dir in "$out"/*.*/; do
-		[ -f "$dir/began" ] && [ ! -f "$dir/code" ] || continue
+		[ -f "$dir/began" ] || continue
+		[ ! -f "$dir/code" ] || continue
 		say "$(basename "$dir" | sed 's/\(.*\)\./\1\//'):" \
 			"$((SECONDS - $(cat "$dir/began"))) s," \
 			"$(grep -cE '^(not )?ok ' "$dir/output.log" 2>/dev/null || :)" \
