@@ -1,0 +1,41 @@
+#!/bin/busybox sh
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=dash
+# Init of a tenant: its life is a word of the kernel's command line.
+
+/bin/busybox --install -s /bin
+export PATH=/bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+while read -r module; do
+	insmod "/mod/$module"
+done </mod/order
+
+# Computes on one CPU, reads its disk and rests a little on the other.
+busy()
+{
+	while :; do
+		dd if=/dev/zero bs=64k count=64 2>/dev/null | sha256sum >/dev/null
+	done &
+	while :; do
+		dd if=/dev/vda of=/dev/null bs=16k count=16 iflag=direct 2>/dev/null
+		dd if=/dev/zero bs=64k count=2 2>/dev/null | sha256sum >/dev/null
+		sleep 0.2
+	done
+}
+
+# Asleep; wakes once a second and writes a few blocks.
+sleepy()
+{
+	while :; do
+		sleep 1
+		dd if=/dev/zero of=/dev/vda bs=4k count=4 conv=notrunc oflag=direct 2>/dev/null
+	done
+}
+
+echo "tenant is up"
+case $(cat /proc/cmdline) in
+*life=busy*)	busy ;;
+*)		sleepy ;;
+esac
