@@ -19,7 +19,7 @@ static int km_bpf(int cmd, union bpf_attr *attr)
 
 static int km_map_fd(const char *name)
 {
-	union bpf_attr attr = { .open_flags = BPF_F_RDONLY };
+	union bpf_attr attr = { 0 };
 	char path[128];
 	ull id;
 	int fd;
@@ -31,6 +31,7 @@ static int km_map_fd(const char *name)
 		km_die("%s: %s; 'kvmmeter status' says what the module itself reports",
 		       path, strerror(errno));
 	}
+	/* Not BPF_F_RDONLY: a shared mapping of such a descriptor is refused. */
 	attr.map_id = id;
 	fd = km_bpf(BPF_MAP_GET_FD_BY_ID, &attr);
 	if (fd < 0 && errno == EPERM)
