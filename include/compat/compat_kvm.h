@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _COMPAT_KVM_H
+#define _COMPAT_KVM_H
+
+#include <linux/kvm_host.h>
+#include <linux/pid.h>
+
+/*
+ * The thread that ran a vCPU last, with a reference. The pointer is protected
+ * by RCU in older kernels and by pid_lock in newer ones.
+ */
+static inline struct pid *compat_vcpu_pid_get(struct kvm_vcpu *vcpu)
+{
+	struct pid *pid;
+
+#ifdef COMPAT_VCPU_PID_LOCK
+	read_lock(&vcpu->pid_lock);
+	pid = get_pid(vcpu->pid);
+	read_unlock(&vcpu->pid_lock);
+#else
+	rcu_read_lock();
+	pid = get_pid(rcu_dereference(vcpu->pid));
+	rcu_read_unlock();
+#endif
+	return pid;
+}
+
+#endif /* _COMPAT_KVM_H */

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Accounting policy off the entry and exit path. Pure, see account.h. */
+#include "account.h"
+
+#define ZERO(name, desc)		rec->name = 0;
+#define ZERO_FIELD(type, name, desc)	rec->name = 0;
+
+/*
+ * Wipe a record for its next vCPU. What readers compare (seq against entries +
+ * exits + moves) goes on counting, so that a reader that looks on sees an
+ * update in progress until all is gone.
+ */
+void account_clear(struct kvm_meter_vcpu *rec)
+{
+	__u64 seq = rec->seq;
+
+	rec->moves = seq + 1;
+	barrier();
+	rec->entries = 0;
+	rec->exits = 0;
+	barrier();
+	rec->state = KVM_METER_FREE;
+	KVM_METER_COUNTERS(ZERO)
+	KVM_METER_VCPU_IDENT(ZERO_FIELD)
+	memset(rec->reasons, 0, sizeof(rec->reasons));
+	rec->since_ns = 0;
+	rec->cpu = 0;
+	account_end(rec);
+}
+
+#undef ZERO
+#undef ZERO_FIELD
+
+/* Begin a wiped record. */
+void account_open(struct kvm_meter_vcpu *rec, const struct kvm_meter_vcpu_head *ident,
+		  __u64 now, __u32 state)
+{
+	account_begin(rec);
+	rec->vm_id = ident->vm_id;
+	rec->vcpu_id = ident->vcpu_id;
+	rec->tid = ident->tid;
+	rec->clock_mult = ident->clock_mult;
+	rec->cpu = ident->cpu;
+	rec->first_ns = now;
+	rec->since_ns = now;
+	rec->state = state;
+	account_end(rec);
+}
+
+#define ADD(name, desc)	sum->name += head->name;
+void account_sum_head(struct kvm_meter_vm *sum, const struct kvm_meter_vcpu_head *head)
+{
+	KVM_METER_COUNTERS(ADD)
+}
+#undef ADD
+
+void account_sum_reasons(struct kvm_meter_vm_reason *sum, const struct kvm_meter_vcpu *rec)
+{
+	unsigned int i;
+
+	for (i = 0; i < KVM_METER_REASONS; i++) {
+		sum[i].count += __kvm_meter_load(&rec->reasons[i].count);
+		sum[i].time_ns += __kvm_meter_load(&rec->reasons[i].time_ns);
+	}
+}
+
+#define ADD(name, desc)	sum->name += vm->name;
+void account_sum_owner(struct kvm_meter_owner *sum, const struct kvm_meter_vm *vm)
+{
+	sum->vms++;
+	KVM_METER_COUNTERS(ADD)
+}
+#undef ADD

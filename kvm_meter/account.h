@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Accounting policy: how a vCPU record changes. Pure: no kernel interfaces, no
+ * clock, no locks. The caller makes sure that a record has one writer at a
+ * time and hands in the time; selftests/unit/ compiles it on the host.
+ */
+#ifndef _KVM_METER_ACCOUNT_H
+#define _KVM_METER_ACCOUNT_H
+
+#include <kvm_meter/abi.h>
+
+#ifdef __KERNEL__
+#include <linux/stddef.h>
+#else
+#include <stddef.h>
+#define barrier()	__asm__ __volatile__("" ::: "memory")
+#endif
+
+static inline struct kvm_meter_vcpu_head *account_head(struct kvm_meter_vcpu *rec)
+{
+	return (struct kvm_meter_vcpu_head *)rec;
+}
+
+/*
+ * Begin and end of an update that readers must see as a whole. x86 keeps the
+ * order of stores, so that it is enough to hold the compiler back.
+ */
+static inline void account_begin(struct kvm_meter_vcpu *rec)
+{
+	rec->moves++;
+	barrier();
+}
+
+static inline void account_end(struct kvm_meter_vcpu *rec)
+{
+	barrier();
+	rec->seq++;
+}
+
+/* Charge what has passed to the old state; go on in the new one. */
+static inline void account_move(struct kvm_meter_vcpu *rec, __u64 now, __u32 state)
+{
+	account_begin(rec);
+	kvm_meter_charge(account_head(rec), now);
+	rec->state = state;
+	account_end(rec);
+}
+
+/*
+ * The time from an exit to the next entry. The bucket is worked out as in
+ * kvm_meter_hist_bucket().
+ */
+static inline void account_reason_time(struct kvm_meter_reason *reason, __u64 ns)
+{
+	reason->time_ns += ns;
+	reason->hist[kvm_meter_hist_bucket(ns)]++;
+}
+
+/*
+ * VM-entry, nothing but the guest's exit and this entry since since_ns. The
+ * entry path: @now is never before since_ns here.
+ */
+static inline void account_entry_fast(struct kvm_meter_vcpu *rec,
+				      struct kvm_meter_reason *reason, __u64 now)
+{
+	__u64 ns;
+
+	rec->entries++;
+	barrier();
+	ns = now - rec->since_ns;
+	rec->since_ns = now;
+	rec->host_ns += ns;
+	rec->state = KVM_METER_GUEST;
+	account_reason_time(reason, ns);
+	account_end(rec);
+}
+
+/* VM-exit; @now is never before since_ns here. */
+static inline void account_exit_fast(struct kvm_meter_vcpu *rec,
+				     struct kvm_meter_reason *reason, __u64 now)
+{
+	__u64 ns;
+
+	rec->exits++;
+	barrier();
+	ns = now - rec->since_ns;
+	rec->since_ns = now;
+	rec->guest_ns += ns;
+	rec->state = KVM_METER_HOST;
+	reason->count++;
+	account_end(rec);
+}
+
+void account_clear(struct kvm_meter_vcpu *rec);
+void account_open(struct kvm_meter_vcpu *rec, const struct kvm_meter_vcpu_head *ident,
+		  __u64 now, __u32 state);
+void account_sum_head(struct kvm_meter_vm *sum, const struct kvm_meter_vcpu_head *head);
+void account_sum_reasons(struct kvm_meter_vm_reason *sum, const struct kvm_meter_vcpu *rec);
+void account_sum_owner(struct kvm_meter_owner *sum, const struct kvm_meter_vm *vm);
+
+#endif /* _KVM_METER_ACCOUNT_H */

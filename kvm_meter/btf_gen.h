@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* BTF of the maps' records, made from the descriptor table (metrics.h). */
+#ifndef _KVM_METER_BTF_GEN_H
+#define _KVM_METER_BTF_GEN_H
+
+#include <linux/types.h>
+
+enum meter_record {
+	BTF_RECORD_VCPU,
+	BTF_RECORD_VM,
+	BTF_RECORD_OWNER,
+	BTF_RECORD_INFO,
+	BTF_RECORDS
+};
+
+struct btf_gen {
+	void *data;
+	u32 size;
+	u32 key_type;
+	u32 record_type[BTF_RECORDS];
+};
+
+struct btf_gen *kvm_meter_btf_make(void);
+void kvm_meter_btf_free(struct btf_gen *btf);
+
+#endif /* _KVM_METER_BTF_GEN_H */

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "control.h"
+
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/suspend.h>
+#include <linux/sysfs.h>
+#include <linux/workqueue.h>
+
+#include "clock.h"
+#include "fold.h"
+#include "hooks.h"
+#include "maps.h"
+#include "reason.h"
+#include "registry.h"
+#include "retire.h"
+#include "vendor.h"
+
+static DEFINE_MUTEX(control_mutex);
+static bool wanted;		/* what the user asked for */
+static bool armed;
+static bool asleep;		/* between suspend and resume */
+static const char *why = "disarmed";
+static const char *trouble;
+
+/* Returns 0 when armed, or when it will be as soon as KVM's vendor module comes. */
+static int arm_locked(void)
+{
+	enum kvm_meter_vendor vendor;
+	bool later = false;
+	const char *text;
+	int ret;
+
+	lockdep_assert_held(&control_mutex);
+	if (armed || asleep)
+		return 0;
+	text = kvm_meter_clock_trouble();
+	if (!text)
+		text = kvm_meter_vendor_check(&vendor, &later);
+	if (text) {
+		why = text;
+		if (later)
+			pr_info("%s\n", why);
+		else
+			pr_err("%s\n", why);
+		return later ? 0 : -ENODEV;
+	}
+	kvm_meter_reason_set_vendor(vendor);
+
+	ret = kvm_meter_hook_sched_add();
+	if (ret)
+		goto err;
+	ret = kvm_meter_hook_exit_add(vendor);
+	if (ret)
+		goto err_sched;
+	armed = true;
+	why = "armed";
+	kvm_meter_map_info()->armed = 1;
+	kvm_meter_discover();
+	kvm_meter_fold_start();
+	return 0;
+
+err_sched:
+	kvm_meter_hook_sched_del();
+err:
+	why = "unavailable: a hook could not be installed, see the kernel log";
+	return ret;
+}
+
+static void disarm_locked(const char *text)
+{
+	lockdep_assert_held(&control_mutex);
+	why = text;
+	if (!armed)
+		return;
+	kvm_meter_fold_stop();
+	kvm_meter_hook_exit_del();
+	kvm_meter_hook_sched_del();
+	kvm_meter_vm_end_all(KVM_METER_VM_DISARMED);
+	kvm_meter_retire_all();
+	armed = false;
+	kvm_meter_map_info()->armed = 0;
+}
+
+/**
+ * kvm_meter_arm() - Start to meter
+ *
+ * Return: 0, also while KVM's vendor module is still to come; or an error, and
+ * the status says why.
+ */
+int kvm_meter_arm(void)
+{
+	int ret;
+
+	mutex_lock(&control_mutex);
+	wanted = true;
+	ret = arm_locked();
+	if (ret)
+		wanted = false;
+	mutex_unlock(&control_mutex);
+	return ret;
+}
+
+/** kvm_meter_disarm() - Stop to meter; every VM gets its final record */
+void kvm_meter_disarm(void)
+{
+	mutex_lock(&control_mutex);
+	wanted = false;
+	disarm_locked("disarmed");
+	mutex_unlock(&control_mutex);
+}
+
+bool kvm_meter_armed(void)
+{
+	return READ_ONCE(armed);
+}
+
+int kvm_meter_status(char *buf)
+{
+	return sysfs_emit(buf, "%s\n", READ_ONCE(why));
+}
+
+static void trouble_fn(struct work_struct *work)
+{
+	mutex_lock(&control_mutex);
+	wanted = false;
+	disarm_locked(trouble);
+	mutex_unlock(&control_mutex);
+	pr_err("disarmed: %s\n", trouble);
+}
+
+static DECLARE_WORK(trouble_work, trouble_fn);
+
+/**
+ * kvm_meter_trouble() - The meter found that it can no longer be trusted
+ * @text: why; a string constant, shown as the status
+ *
+ * Context: process. What was metered so far is kept in final records.
+ */
+void kvm_meter_trouble(const char *text)
+{
+	trouble = text;
+	schedule_work(&trouble_work);
+}
+
+/* KVM's vendor module may come later, and it may be exchanged. */
+static int on_module(struct notifier_block *nb, unsigned long event, void *data)
+{
+	const struct module *mod = data;
+
+	if (strcmp(mod->name, "kvm_amd") && strcmp(mod->name, "kvm_intel"))
+		return NOTIFY_DONE;
+	mutex_lock(&control_mutex);
+	if (event == MODULE_STATE_LIVE && wanted)
+		arm_locked();
+	else if (event == MODULE_STATE_GOING && armed)
+		disarm_locked("waiting: KVM's vendor module was unloaded");
+	mutex_unlock(&control_mutex);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block module_nb = { .notifier_call = on_module };
+
+/*
+ * The TSC may stop or start again from zero: records end before the host
+ * sleeps and new ones begin when it wakes.
+ */
+static int on_suspend(struct notifier_block *nb, unsigned long event, void *data)
+{
+	mutex_lock(&control_mutex);
+	switch (event) {
+	case PM_SUSPEND_PREPARE:
+	case PM_HIBERNATION_PREPARE:
+		disarm_locked("waiting: the host is suspended");
+		asleep = true;
+		break;
+	case PM_POST_SUSPEND:
+	case PM_POST_HIBERNATION:
+		asleep = false;
+		if (wanted)
+			arm_locked();
+		break;
+	}
+	mutex_unlock(&control_mutex);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block pm_nb = { .notifier_call = on_suspend };
+
+int kvm_meter_control_init(bool arm)
+{
+	int ret;
+
+	ret = register_module_notifier(&module_nb);
+	if (ret)
+		return ret;
+	ret = register_pm_notifier(&pm_nb);
+	if (ret)
+		goto err_module;
+	if (arm)
+		ret = kvm_meter_arm();
+	if (ret)
+		goto err_pm;
+	return 0;
+
+err_pm:
+	unregister_pm_notifier(&pm_nb);
+err_module:
+	unregister_module_notifier(&module_nb);
+	return ret;
+}
+
+void kvm_meter_control_exit(void)
+{
+	unregister_pm_notifier(&pm_nb);
+	unregister_module_notifier(&module_nb);
+	kvm_meter_disarm();
+	cancel_work_sync(&trouble_work);
+}

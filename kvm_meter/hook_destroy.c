@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The end of a VM: an ftrace hook on kvm_arch_destroy_vm(), which KVM calls
+ * when the last file descriptor is gone and before any vCPU is freed. The hook
+ * is permanent as long as the module is loaded: the kernel refuses
+ * kernel.ftrace_enabled=0 meanwhile.
+ */
+#include "hooks.h"
+
+#include <linux/ftrace.h>
+#include <linux/kprobes.h>
+#include <linux/module.h>
+
+#include "registry.h"
+
+#define DESTROY_VM	"kvm_arch_destroy_vm"
+
+static void on_destroy_vm(unsigned long ip, unsigned long parent_ip,
+			  struct ftrace_ops *op, struct ftrace_regs *fregs)
+{
+	struct pt_regs *regs = ftrace_get_regs(fregs);
+
+	kvm_meter_vm_end((struct kvm *)regs->di);
+}
+
+static struct ftrace_ops destroy_ops = {
+	.func = on_destroy_vm,
+	.flags = FTRACE_OPS_FL_SAVE_REGS | FTRACE_OPS_FL_PERMANENT,
+};
+
+/* Not exported: a kprobe that is taken off at once tells the address. */
+static unsigned long symbol_address(const char *name)
+{
+	struct kprobe kp = { .symbol_name = name };
+	unsigned long addr;
+
+	if (register_kprobe(&kp))
+		return 0;
+	addr = (unsigned long)kp.addr;
+	unregister_kprobe(&kp);
+	return addr;
+}
+
+/**
+ * kvm_meter_hook_destroy_add() - Start to see VMs end
+ *
+ * Context: process.
+ */
+int kvm_meter_hook_destroy_add(void)
+{
+	unsigned long addr = symbol_address(DESTROY_VM);
+	int ret;
+
+	if (!addr) {
+		pr_err("this kernel's KVM has no " DESTROY_VM "(): it is not supported\n");
+		return -ENODEV;
+	}
+	ret = ftrace_set_filter_ip(&destroy_ops, addr, 0, 1);
+	if (ret) {
+		pr_err(DESTROY_VM "() cannot be traced (%d)\n", ret);
+		return ret;
+	}
+	ret = register_ftrace_function(&destroy_ops);
+	if (ret) {
+		pr_err("cannot hook " DESTROY_VM "() (%d)%s\n", ret,
+		       ret == -EBUSY ? ": set sysctl kernel.ftrace_enabled=1 first" : "");
+		ftrace_set_filter_ip(&destroy_ops, addr, 1, 0);
+	}
+	return ret;
+}
+
+void kvm_meter_hook_destroy_del(void)
+{
+	unregister_ftrace_function(&destroy_ops);
+	ftrace_free_filter(&destroy_ops);
+}
+
+bool kvm_meter_hook_destroy_live(void)
+{
+	return destroy_ops.flags & FTRACE_OPS_FL_ENABLED;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Exit codes, their names and their places in a record. */
+#ifndef _KVM_METER_REASON_H
+#define _KVM_METER_REASON_H
+
+#include <linux/compiler.h>
+#include <linux/types.h>
+
+#include <kvm_meter/abi.h>
+
+/* Codes below this are looked up, which covers all but SVM's error codes. */
+#define REASON_CODES	0x408
+
+/* Offset of a code's struct kvm_meter_reason in struct kvm_meter_vcpu. */
+extern u16 meter_reason_offset[REASON_CODES];
+
+struct kvm_meter_reason *kvm_meter_reason_rare(struct kvm_meter_vcpu *rec, u64 code);
+
+static __always_inline struct kvm_meter_reason *meter_reason(struct kvm_meter_vcpu *rec, u64 code)
+{
+	if (unlikely(code >= REASON_CODES))
+		return kvm_meter_reason_rare(rec, code);
+	return (void *)rec + meter_reason_offset[code];
+}
+
+int kvm_meter_reason_set_vendor(enum kvm_meter_vendor vendor);
+const char *kvm_meter_reason_name(unsigned int slot);
+
+#endif /* _KVM_METER_REASON_H */

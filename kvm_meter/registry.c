@@ -1,0 +1,540 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "registry.h"
+
+#include <linux/delay.h>
+#include <linux/hash.h>
+#include <linux/irq_work.h>
+#include <linux/kvm_host.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "account.h"
+#include "clock.h"
+#include "health.h"
+#include "maps.h"
+#include "retire.h"
+
+#define TABLE_BITS	12
+
+DEFINE_PER_CPU_ALIGNED(struct meter_cpu, meter_cpu);
+DEFINE_MUTEX(vm_mutex);
+
+struct meter_vm *meter_vms;
+struct meter_vcpu *meter_vcpus;
+unsigned int meter_vcpu_slots;
+
+static DEFINE_RAW_SPINLOCK(registry_lock);
+static DEFINE_RAW_SPINLOCK(task_table_lock);
+static struct hlist_nulls_head by_vcpu[1 << TABLE_BITS];
+static struct hlist_nulls_head by_task[1 << TABLE_BITS];
+static LIST_HEAD(free_vcpus);
+static LIST_HEAD(free_vms);
+static LIST_HEAD(live_vms);
+static LIST_HEAD(todo_vms);
+static unsigned int vcpus_used, vms_used;
+static u64 last_vm_id;
+
+/*
+ * vCPUs that found no slot, so that each is counted once and costs little at
+ * its next entries. Written under registry_lock, read without.
+ */
+static struct {
+	const struct kvm_vcpu *vcpu;
+	const struct kvm *kvm;
+} refused[1024];
+static unsigned int refused_count;
+static u32 free_epoch, refused_epoch;
+static bool refused_say;
+
+/*
+ * The chains end in their bucket's number: a reader that was carried into
+ * another chain, because a slot was given to someone else under it, sees a
+ * foreign number at the end and starts again.
+ */
+struct meter_vcpu *kvm_meter_find_vcpu(const struct kvm_vcpu *vcpu)
+{
+	unsigned int bucket = hash_ptr(vcpu, TABLE_BITS);
+	struct hlist_nulls_node *pos;
+	struct meter_vcpu *v;
+
+again:
+	hlist_nulls_for_each_entry_rcu(v, pos, &by_vcpu[bucket], by_vcpu)
+		if (READ_ONCE(v->vcpu) == vcpu)
+			return v;
+	if (get_nulls_value(pos) != bucket)
+		goto again;
+	return NULL;
+}
+
+struct meter_vcpu *kvm_meter_find_task(const struct task_struct *task)
+{
+	unsigned int bucket = hash_ptr(task, TABLE_BITS);
+	struct hlist_nulls_node *pos;
+	struct meter_vcpu *v;
+
+again:
+	hlist_nulls_for_each_entry_rcu(v, pos, &by_task[bucket], by_task)
+		if (READ_ONCE(v->task) == task)
+			return v;
+	if (get_nulls_value(pos) != bucket)
+		goto again;
+	return NULL;
+}
+
+void kvm_meter_task_map(struct meter_vcpu *v, struct task_struct *task)
+{
+	lockdep_assert_held(&v->lock);
+	raw_spin_lock(&task_table_lock);
+	WRITE_ONCE(v->task, task);
+	hlist_nulls_add_head_rcu(&v->by_task, &by_task[hash_ptr(task, TABLE_BITS)]);
+	raw_spin_unlock(&task_table_lock);
+}
+
+void kvm_meter_task_unmap(struct meter_vcpu *v)
+{
+	lockdep_assert_held(&v->lock);
+	if (!v->task)
+		return;
+	raw_spin_lock(&task_table_lock);
+	hlist_nulls_del_rcu(&v->by_task);
+	WRITE_ONCE(v->task, NULL);
+	raw_spin_unlock(&task_table_lock);
+}
+
+/**
+ * kvm_meter_cpu_release() - Take a vCPU off the fast path
+ * @v: vCPU
+ *
+ * Its CPU forgets it, so that its next entry or exit takes the slow path, and
+ * the exit whose time is running is remembered with the vCPU.
+ *
+ * Context: vcpu->lock held. The vCPU is not on the entry/exit path: either the
+ * caller is the thread that runs it, or that thread is being switched out, or
+ * another one holds KVM's vcpu->mutex now.
+ */
+void kvm_meter_cpu_release(struct meter_vcpu *v)
+{
+	struct meter_cpu *c;
+
+	lockdep_assert_held(&v->lock);
+	if (v->key_cpu < 0)
+		return;
+	c = per_cpu_ptr(&meter_cpu, v->key_cpu);
+	v->key_cpu = -1;
+	if (READ_ONCE(c->key) != v->vcpu)
+		return;
+	if (v->rec->state == KVM_METER_HOST) {
+		v->reason = READ_ONCE(c->reason);
+		v->exit_ns = v->rec->since_ns;
+	}
+	cmpxchg(&c->key, v->vcpu, NULL);
+}
+
+/**
+ * kvm_meter_vcpu_refresh() - Fetch what KVM itself counts
+ * @v: vCPU
+ *
+ * Exits that KVM counts without an exit event (an entry that failed, a guest
+ * that is emulated) are the difference. KVM counts an exit a little after its
+ * event, 6.1 on AMD a little before; both are settled while the vCPU is out of
+ * the guest, and what was seen once is never taken back.
+ *
+ * Context: vcpu->lock held; keeps the vCPU from being destroyed.
+ */
+void kvm_meter_vcpu_refresh(struct meter_vcpu *v)
+{
+	struct kvm_meter_vcpu *rec = v->rec;
+	struct kvm_vcpu *vcpu = v->vcpu;
+	u64 exits, poll;
+
+	lockdep_assert_held(&v->lock);
+	if (!vcpu)
+		return;
+	poll = READ_ONCE(vcpu->stat.generic.halt_poll_success_ns) +
+	       READ_ONCE(vcpu->stat.generic.halt_poll_fail_ns);
+	if (poll - v->halt_poll_base < (1ull << 63) &&
+	    poll - v->halt_poll_base > rec->halt_poll_ns)
+		rec->halt_poll_ns = poll - v->halt_poll_base;
+
+	if (!v->entered || rec->state == KVM_METER_GUEST || v->late_exit)
+		return;
+	exits = READ_ONCE(vcpu->stat.exits);
+	if (exits < v->kvm_exits_base) {
+		/* Root may set the statistic to zero. */
+		health_count(HEALTH_stat_resets);
+		v->kvm_exits_base = exits - rec->exits - rec->synthetic_exits;
+		return;
+	}
+	exits -= v->kvm_exits_base + rec->exits;
+	if (exits < (1ull << 63) && exits > rec->synthetic_exits)
+		rec->synthetic_exits = exits;
+}
+
+/* Worker: something is to be done for this VM. */
+static void vm_todo(struct meter_vm *vm)
+{
+	lockdep_assert_held(&registry_lock);
+	if (list_empty(&vm->todo))
+		list_add_tail(&vm->todo, &todo_vms);
+}
+
+static struct meter_vm *vm_find(const struct kvm *kvm)
+{
+	struct meter_vm *vm;
+
+	list_for_each_entry(vm, &live_vms, link)
+		if (vm->kvm == kvm)
+			return vm;
+	return NULL;
+}
+
+static struct meter_vm *vm_add(struct kvm *kvm, struct task_struct *task, u32 flags)
+{
+	struct meter_vm *vm = list_first_entry_or_null(&free_vms, struct meter_vm, link);
+
+	if (!vm) {
+		health_count(HEALTH_vm_overflows);
+		return NULL;
+	}
+	list_move(&vm->link, &live_vms);
+	vms_used++;
+	vm->id = ++last_vm_id;
+	vm->kvm = kvm;
+	vm->state = METER_VM_LIVE;
+	vm->flags = flags;
+	vm->vcpu_count = 0;
+	vm->ended_ns = 0;
+	vm->order.count = 0;
+	kvm_meter_ident_take(&vm->ident, task);
+	return vm;
+}
+
+/*
+ * Nobody but root may hold more than three quarters of the slots: there is
+ * always room for the VMs of others.
+ */
+static bool share_used_up(u32 uid)
+{
+	unsigned int i, held = 0, share = meter_vcpu_slots / 4 * 3;
+
+	if (!uid || vcpus_used < share)
+		return false;
+	for (i = 0; i < meter_vcpu_slots; i++)
+		if (meter_vcpus[i].vm && meter_vcpus[i].vm->ident.uid == uid)
+			held++;
+	return held >= share;
+}
+
+static bool is_refused(const struct kvm_vcpu *vcpu)
+{
+	unsigned int i;
+
+	for (i = 0; i < READ_ONCE(refused_count); i++)
+		if (READ_ONCE(refused[i].vcpu) == vcpu)
+			return true;
+	return false;
+}
+
+static void refuse(const struct kvm_vcpu *vcpu)
+{
+	WRITE_ONCE(refused_epoch, free_epoch);
+	if (is_refused(vcpu))
+		return;
+	if (!atomic64_read(&meter_health[HEALTH_vcpu_overflows]))
+		refused_say = true;
+	health_count(HEALTH_vcpu_overflows);
+	if (refused_count == ARRAY_SIZE(refused))
+		return;
+	refused[refused_count].vcpu = vcpu;
+	refused[refused_count].kvm = vcpu->kvm;
+	smp_wmb();
+	WRITE_ONCE(refused_count, refused_count + 1);
+}
+
+static void forget_refused(const struct kvm *kvm)
+{
+	unsigned int i = 0;
+
+	while (i < refused_count) {
+		if (refused[i].kvm == kvm)
+			refused[i] = refused[--refused_count];
+		else
+			i++;
+	}
+}
+
+/*
+ * A vCPU that was there before the module: follow the thread that ran it last.
+ * Not if that is dying: its last switch, which takes it off again, may be past.
+ */
+static void map_last_thread(struct meter_vcpu *v, struct task_struct *thread)
+{
+	if (!thread || kvm_meter_find_task(thread))
+		return;
+	kvm_meter_task_map(v, thread);
+	smp_mb();
+	if (READ_ONCE(thread->exit_state))
+		kvm_meter_task_unmap(v);
+	else
+		v->rec->tid = thread->pid;
+}
+
+static struct meter_vcpu *vcpu_add_locked(struct kvm_vcpu *vcpu, struct task_struct *task,
+					  struct task_struct *thread, u32 state, u32 flags)
+{
+	struct kvm_meter_vcpu_head ident = {};
+	struct meter_vcpu *v;
+	struct meter_vm *vm;
+
+	vm = vm_find(vcpu->kvm);
+	v = list_first_entry_or_null(&free_vcpus, struct meter_vcpu, link);
+	if (!v || share_used_up(from_kuid(&init_user_ns, task_uid(task)))) {
+		refuse(vcpu);
+		if (vm)
+			vm->flags |= KVM_METER_VM_PARTIAL;
+		return NULL;
+	}
+	if (!vm) {
+		vm = vm_add(vcpu->kvm, task, flags);
+		if (!vm)
+			return NULL;
+	}
+	vcpus_used++;
+	list_del(&v->link);
+	v->vm = vm;
+	v->key_cpu = -1;
+	v->entered = false;
+	v->late_exit = false;
+	v->reason = NULL;
+	v->exit_ns = 0;
+	v->halt_poll_base = vcpu->stat.generic.halt_poll_success_ns +
+			    vcpu->stat.generic.halt_poll_fail_ns;
+	v->order.count = 0;
+	memset(&v->shown, 0, sizeof(v->shown));
+
+	ident.vm_id = vm->id;
+	ident.vcpu_id = vcpu->vcpu_id;
+	ident.clock_mult = meter_clock_mult;
+	ident.cpu = raw_smp_processor_id();
+	account_open(v->rec, &ident, meter_clock(), state);
+
+	raw_spin_lock(&v->lock);
+	WRITE_ONCE(v->vcpu, vcpu);
+	hlist_nulls_add_head_rcu(&v->by_vcpu, &by_vcpu[hash_ptr(vcpu, TABLE_BITS)]);
+	map_last_thread(v, thread);
+	raw_spin_unlock(&v->lock);
+	list_add_tail_rcu(&v->link, &vm->vcpus);
+	vm->vcpu_count++;
+	vm_todo(vm);
+	return v;
+}
+
+/**
+ * kvm_meter_vcpu_add() - Meet a vCPU for the first time
+ * @vcpu: KVM's vCPU
+ * @task: a thread of its VMM
+ * @thread: the thread that ran it last, where it is not the caller; or NULL
+ * @state: what it is doing
+ * @flags: KVM_METER_VM_* of its VM, if that is new too
+ *
+ * Context: interrupts off; @vcpu cannot be destroyed meanwhile.
+ * Return: the vCPU, known before or new; NULL if there is no room.
+ */
+struct meter_vcpu *kvm_meter_vcpu_add(struct kvm_vcpu *vcpu, struct task_struct *task,
+				      struct task_struct *thread, u32 state, u32 flags)
+{
+	struct meter_vcpu *v;
+
+	/* Refused before, and nothing has come free since. */
+	if (READ_ONCE(refused_epoch) == READ_ONCE(free_epoch) && is_refused(vcpu))
+		return NULL;
+	rcu_read_lock();
+	raw_spin_lock(&registry_lock);
+	v = kvm_meter_find_vcpu(vcpu);
+	if (!v)
+		v = vcpu_add_locked(vcpu, task, thread, state, flags);
+	raw_spin_unlock(&registry_lock);
+	rcu_read_unlock();
+	kvm_meter_retire_kick();
+	return v;
+}
+
+static void vm_end_locked(struct meter_vm *vm, u32 flags)
+{
+	struct meter_vcpu *v;
+
+	lockdep_assert_held(&registry_lock);
+	list_for_each_entry(v, &vm->vcpus, link) {
+		raw_spin_lock(&v->lock);
+		kvm_meter_vcpu_refresh(v);
+		kvm_meter_cpu_release(v);
+		kvm_meter_task_unmap(v);
+		account_move(v->rec, meter_clock(), KVM_METER_ENDED);
+		hlist_nulls_del_rcu(&v->by_vcpu);
+		WRITE_ONCE(v->vcpu, NULL);
+		raw_spin_unlock(&v->lock);
+	}
+	vm->state = METER_VM_ENDED;
+	vm->kvm = NULL;
+	vm->flags |= flags;
+	vm->ended_ns = ktime_get_real_fast_ns();
+	list_del_init(&vm->link);
+	vm_todo(vm);
+}
+
+/**
+ * kvm_meter_vm_end() - A VM is being destroyed
+ * @kvm: KVM's VM; none of its vCPUs runs any more
+ *
+ * Context: any.
+ */
+void kvm_meter_vm_end(struct kvm *kvm)
+{
+	struct meter_vm *vm;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&registry_lock, flags);
+	forget_refused(kvm);
+	vm = vm_find(kvm);
+	if (vm)
+		vm_end_locked(vm, 0);
+	raw_spin_unlock_irqrestore(&registry_lock, flags);
+	if (vm)
+		kvm_meter_retire_kick();
+}
+
+/**
+ * kvm_meter_vm_end_all() - Write everybody's final record
+ * @vm_flags: added to kvm_meter_vm.flags
+ *
+ * Context: process; no hook runs any more.
+ */
+void kvm_meter_vm_end_all(u32 vm_flags)
+{
+	struct meter_vm *vm;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&registry_lock, flags);
+	while ((vm = list_first_entry_or_null(&live_vms, struct meter_vm, link)))
+		vm_end_locked(vm, vm_flags);
+	refused_count = 0;
+	raw_spin_unlock_irqrestore(&registry_lock, flags);
+}
+
+/* Next VM for the worker. */
+struct meter_vm *kvm_meter_vm_todo(void)
+{
+	struct meter_vm *vm;
+	unsigned long flags;
+
+	lockdep_assert_held(&vm_mutex);
+	if (xchg(&refused_say, false))
+		pr_warn("no slot left for a vCPU: it is not metered; see health/vcpu_overflows and load with a higher max_vcpus\n");
+	raw_spin_lock_irqsave(&registry_lock, flags);
+	vm = list_first_entry_or_null(&todo_vms, struct meter_vm, todo);
+	if (vm)
+		list_del_init(&vm->todo);
+	raw_spin_unlock_irqrestore(&registry_lock, flags);
+	return vm;
+}
+
+/* Give an ended VM's slots back. Its records have been wiped. */
+void kvm_meter_vm_free(struct meter_vm *vm)
+{
+	struct meter_vcpu *v, *next;
+	unsigned long flags;
+
+	lockdep_assert_held(&vm_mutex);
+	raw_spin_lock_irqsave(&registry_lock, flags);
+	list_for_each_entry_safe(v, next, &vm->vcpus, link) {
+		v->vm = NULL;
+		list_move(&v->link, &free_vcpus);
+		vcpus_used--;
+	}
+	INIT_LIST_HEAD(&vm->vcpus);
+	vm->state = METER_VM_FREE;
+	list_add(&vm->link, &free_vms);
+	vms_used--;
+	WRITE_ONCE(free_epoch, free_epoch + 1);
+	raw_spin_unlock_irqrestore(&registry_lock, flags);
+}
+
+void kvm_meter_usage(u32 *vcpus, u32 *vms)
+{
+	*vcpus = READ_ONCE(vcpus_used);
+	*vms = READ_ONCE(vms_used);
+}
+
+/**
+ * kvm_meter_vcpu_show() - Read a vCPU for sysfs and for the sums of its VM
+ * @v: vCPU
+ * @out: its counters at this moment; none ever goes back
+ *
+ * Return: 0, or -ESTALE if @out is what was shown last time.
+ */
+int kvm_meter_vcpu_show(struct meter_vcpu *v, struct kvm_meter_vcpu_head *out)
+{
+	unsigned long flags;
+	int tries;
+
+	/*
+	 * A writer is in an update for some ten instructions, unless this host
+	 * is a guest itself and its CPU was taken away just then.
+	 */
+	for (tries = 0; tries < 50; tries++) {
+		raw_spin_lock_irqsave(&v->lock, flags);
+		kvm_meter_vcpu_refresh(v);
+		if (!kvm_meter_read(v->rec, out)) {
+			kvm_meter_monotonic(out, &v->shown);
+			v->shown = *out;
+			raw_spin_unlock_irqrestore(&v->lock, flags);
+			return 0;
+		}
+		raw_spin_unlock_irqrestore(&v->lock, flags);
+		udelay(50);
+	}
+	health_count(HEALTH_torn_reads);
+	raw_spin_lock_irqsave(&v->lock, flags);
+	*out = v->shown;
+	raw_spin_unlock_irqrestore(&v->lock, flags);
+	return -ESTALE;
+}
+
+int kvm_meter_registry_init(unsigned int slots)
+{
+	unsigned int i;
+
+	meter_vcpus = kvcalloc(slots, sizeof(*meter_vcpus), GFP_KERNEL);
+	meter_vms = kvcalloc(slots, sizeof(*meter_vms), GFP_KERNEL);
+	if (!meter_vcpus || !meter_vms) {
+		kvm_meter_registry_exit();
+		return -ENOMEM;
+	}
+	meter_vcpu_slots = slots;
+	for (i = 0; i < ARRAY_SIZE(by_vcpu); i++) {
+		INIT_HLIST_NULLS_HEAD(&by_vcpu[i], i);
+		INIT_HLIST_NULLS_HEAD(&by_task[i], i);
+	}
+	for (i = 0; i < slots; i++) {
+		struct meter_vcpu *v = &meter_vcpus[i];
+		struct meter_vm *vm = &meter_vms[i];
+
+		raw_spin_lock_init(&v->lock);
+		v->rec = kvm_meter_map_vcpu(i);
+		v->key_cpu = -1;
+		list_add_tail(&v->link, &free_vcpus);
+		vm->rec = kvm_meter_map_vm(i);
+		INIT_LIST_HEAD(&vm->todo);
+		INIT_LIST_HEAD(&vm->vcpus);
+		list_add_tail(&vm->link, &free_vms);
+	}
+	return 0;
+}
+
+void kvm_meter_registry_exit(void)
+{
+	kvfree(meter_vcpus);
+	kvfree(meter_vms);
+	meter_vcpus = NULL;
+	meter_vms = NULL;
+}

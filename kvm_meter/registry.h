@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The one registry of VMs and vCPUs.
+ *
+ * Slots are allocated once, when the module loads: a vCPU may be met for the
+ * first time in the entry path, where nothing can be allocated. What a hook
+ * finds by a stale pointer is therefore always a slot, never freed memory.
+ *
+ * Locks, outermost first:
+ *   vm_mutex        VM slots against retire, fold and sysfs (process context)
+ *   registry_lock   slot allocation, VM list; raw, interrupts off
+ *   vcpu->lock      one vCPU's record, against all but the entry/exit path
+ *   task_table_lock (in registry.c)  the task hash; a leaf
+ * The scheduler's hooks run under a runqueue lock and take vcpu->lock only, so
+ * nothing may be woken and nothing printed under vcpu->lock or task_table_lock.
+ */
+#ifndef _KVM_METER_REGISTRY_H
+#define _KVM_METER_REGISTRY_H
+
+#include <linux/kobject.h>
+#include <linux/list.h>
+#include <linux/list_nulls.h>
+#include <linux/mutex.h>
+#include <linux/rculist.h>
+#include <linux/rculist_nulls.h>
+#include <linux/sched.h>
+#include <linux/spinlock.h>
+
+#include <kvm_meter/abi.h>
+
+#include "identity.h"
+
+struct kvm;
+struct kvm_vcpu;
+
+/* Order in which a file prints its reasons: by first appearance, append-only. */
+struct meter_order {
+	u8 slot[KVM_METER_REASONS];
+	u8 count;
+};
+
+struct meter_vcpu {
+	raw_spinlock_t lock;
+	struct kvm_meter_vcpu *rec;	/* element of the map, for good */
+	struct kvm_vcpu *vcpu;		/* NULL: ended or free */
+	struct task_struct *task;	/* thread that runs it; compared, not followed */
+	int key_cpu;			/* CPU whose meter_cpu may hold it */
+	bool entered;			/* kvm_exits_base is valid */
+	bool late_exit;			/* exited, but the exit event is still to come */
+	struct kvm_meter_reason *reason; /* of the exit whose time runs, */
+	u64 exit_ns;			/* since then; 0: none */
+	u64 kvm_exits_base;
+	u64 halt_poll_base;
+	struct hlist_nulls_node by_vcpu;
+	struct hlist_nulls_node by_task;
+	struct meter_vm *vm;
+	struct list_head link;		/* in vm->vcpus */
+	struct kvm_meter_vcpu_head shown; /* what was shown last */
+	struct meter_order order;	/* under order_mutex in sysfs_vm.c */
+	struct kobject *dir;		/* under vm_mutex */
+};
+
+enum meter_vm_state {
+	METER_VM_FREE,
+	METER_VM_LIVE,
+	METER_VM_ENDED,		/* waits for retire */
+};
+
+struct meter_vm {
+	enum meter_vm_state state;
+	u64 id;
+	struct kvm *kvm;		/* compared, not followed; NULL once ended */
+	struct kvm_meter_vm *rec;	/* element of the map, for good */
+	struct list_head link;		/* free list or live list */
+	struct list_head todo;		/* in the worker's queue */
+	struct list_head vcpus;		/* RCU; grows only, until retired */
+	struct meter_ident ident;
+	u32 vcpu_count;
+	u32 flags;
+	u64 ended_ns;
+	struct meter_order order;	/* under order_mutex in sysfs_vm.c */
+	struct kobject *dir;		/* under vm_mutex */
+};
+
+/* What the entry/exit path needs to know on this CPU. */
+struct meter_cpu {
+	struct kvm_vcpu *key;		/* vCPU that rec is for; NULL: take the slow path */
+	struct kvm_meter_vcpu *rec;
+	struct kvm_meter_reason *reason; /* of the last exit */
+	struct meter_vcpu *v;
+};
+
+DECLARE_PER_CPU_ALIGNED(struct meter_cpu, meter_cpu);
+
+extern struct mutex vm_mutex;
+extern struct meter_vm *meter_vms;
+extern struct meter_vcpu *meter_vcpus;
+extern unsigned int meter_vcpu_slots;
+
+/* For all VMs whose records are in use; vm_mutex held. */
+#define for_each_meter_vm(vm)						\
+	for ((vm) = meter_vms; (vm) < meter_vms + meter_vcpu_slots; (vm)++) \
+		if ((vm)->rec->vm_id)
+
+int kvm_meter_registry_init(unsigned int slots);
+void kvm_meter_registry_exit(void);
+
+/* Any context with interrupts off; NULL if it is not known. */
+struct meter_vcpu *kvm_meter_find_vcpu(const struct kvm_vcpu *vcpu);
+struct meter_vcpu *kvm_meter_find_task(const struct task_struct *task);
+
+struct meter_vcpu *kvm_meter_vcpu_add(struct kvm_vcpu *vcpu, struct task_struct *task,
+				      struct task_struct *thread, u32 state, u32 flags);
+void kvm_meter_vm_end(struct kvm *kvm);
+void kvm_meter_vm_end_all(u32 flags);
+
+/* Under vcpu->lock. */
+void kvm_meter_task_map(struct meter_vcpu *v, struct task_struct *task);
+void kvm_meter_task_unmap(struct meter_vcpu *v);
+void kvm_meter_cpu_release(struct meter_vcpu *v);
+void kvm_meter_vcpu_refresh(struct meter_vcpu *v);
+
+/* Worker's side; vm_mutex held. */
+struct meter_vm *kvm_meter_vm_todo(void);
+void kvm_meter_vm_free(struct meter_vm *vm);
+void kvm_meter_usage(u32 *vcpus, u32 *vms);
+int kvm_meter_vcpu_show(struct meter_vcpu *v, struct kvm_meter_vcpu_head *out);
+
+#endif /* _KVM_METER_REGISTRY_H */

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "vendor.h"
+
+#include <linux/kvm_host.h>
+#include <asm/cpufeature.h>
+#include <asm/hypervisor.h>
+#include <asm/mshyperv.h>
+
+#include "btf_file.h"
+#include "hooks.h"
+
+/*
+ * Under Hyper-V kvm_intel keeps its VMCS in memory ("enlightened"), where
+ * VMREAD does not reach.
+ */
+static bool enlightened_vmcs(void)
+{
+#if IS_ENABLED(CONFIG_HYPERV)
+	return x86_hyper_type == X86_HYPER_MS_HYPERV &&
+	       (ms_hyperv.nested_features & HV_X64_ENLIGHTENED_VMCS_VERSION);
+#else
+	return false;
+#endif
+}
+
+/* kvm_amd's BTF, or the kernel's where KVM is built in. */
+static long svm_offset(void)
+{
+	long ret = kvm_meter_btf_offset("kvm_amd", "vcpu_svm", "vmcb");
+
+	if (ret == -ENOENT)
+		ret = kvm_meter_btf_offset(NULL, "vcpu_svm", "vmcb");
+	return ret;
+}
+
+static const char *check_svm(bool *later)
+{
+	long vmcb = svm_offset();
+
+	if (vmcb == -ESRCH || vmcb == -ENOENT) {
+		*later = true;
+		return "waiting: kvm_amd is not loaded";
+	}
+	if (vmcb < 0)
+		return "unavailable: the BTF of kvm_amd cannot be read";
+	if (vmcb != sizeof(struct kvm_vcpu))
+		return "unavailable: struct vcpu_svm has a layout that is not known";
+	return NULL;
+}
+
+static const char *check_vmx(bool *later)
+{
+	long vcpu = kvm_meter_btf_offset("kvm_intel", "vcpu_vmx", "vcpu");
+
+	if (vcpu == -ENOENT)
+		vcpu = kvm_meter_btf_offset(NULL, "vcpu_vmx", "vcpu");
+	if (vcpu == -ESRCH || vcpu == -ENOENT) {
+		*later = true;
+		return "waiting: kvm_intel is not loaded";
+	}
+	if (vcpu < 0)
+		return "unavailable: the BTF of kvm_intel cannot be read";
+	if (enlightened_vmcs())
+		return "unavailable: exit reasons cannot be read from an enlightened VMCS (Hyper-V); load kvm_intel with enlightened_vmcs=0 on another hypervisor or on bare metal";
+	return NULL;
+}
+
+/**
+ * kvm_meter_vendor_check() - Look at the KVM that is loaded
+ * @vendor: whose it is
+ * @later: true if it is only not there yet
+ *
+ * Context: process; reads /sys/kernel/btf.
+ * Return: NULL if exits can be read, otherwise the reason why not.
+ */
+const char *kvm_meter_vendor_check(enum kvm_meter_vendor *vendor, bool *later)
+{
+	*later = false;
+	kvm_meter_hook_sched_layout(kvm_meter_btf_offset(NULL, "cfs_rq", "throttle_count"));
+	if (boot_cpu_has(X86_FEATURE_SVM)) {
+		*vendor = KVM_METER_VENDOR_AMD;
+		return check_svm(later);
+	}
+	if (boot_cpu_has(X86_FEATURE_VMX)) {
+		*vendor = KVM_METER_VENDOR_INTEL;
+		return check_vmx(later);
+	}
+	return "unavailable: this CPU has neither SVM nor VMX";
+}

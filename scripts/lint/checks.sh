@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2317	# run.sh calls them by name
+# The checks that need no kernel headers. Sourced by run.sh.
+
+# Files of the tree, new ones too, generated ones not.
+files()
+{
+	local f
+	git ls-files -co --exclude-standard -- "$@" | while read -r f; do
+		[ ! -f "$f" ] || echo "$f"
+	done
+}
+
+# Public headers are for both: they count as what user space compiles.
+module_files()
+{
+	files 'kvm_*/*.[ch]' 'include/compat/*.h'
+}
+
+user_files()
+{
+	files 'include/kvm_*/*.h' 'selftests/*.[ch]' 'scripts/*.[ch]'
+}
+
+# checkpatch_run IGNORE: of the files on stdin
+checkpatch_run()
+{
+	[ -s "$KSRC/scripts/checkpatch.pl" ] || { echo "no checkpatch.pl"; return 4; }
+	xargs -r perl "$KSRC/scripts/checkpatch.pl" --no-tree --strict --terse --show-types \
+		--no-summary -f --max-line-length=100 \
+		--ignore "$(grep -v '^#' "$1" | paste -sd,)" 2>&1
+}
+
+# Each check prints what is wrong; silence is well. Exit code 4: cannot be done here.
+
+checkpatch()	# the modules: as the kernel would
+{
+	module_files | checkpatch_run scripts/lint/checkpatch.ignore.module
+}
+
+checkpatch_user()	# the public headers, tools and tests
+{
+	user_files | checkpatch_run scripts/lint/checkpatch.ignore.user
+}
+
+kernel_doc()
+{
+	[ -s "$KSRC/scripts/kernel-doc" ] || { echo "no kernel-doc"; return 4; }
+	{ module_files; files 'include/kvm_*/*.h'; } |
+		xargs -r perl "$KSRC/scripts/kernel-doc" -none 2>&1 |
+		grep -E '(warning|error):' || :
+}
+
+# The kernel's own .clang-format disagrees with much of the kernel in where lines
+# break, so only what it can tell for certain is asked: the indentation of code,
+# where breaking lines is left as it is.
+clang_format()
+{
+	local f style
+	command -v clang-format >/dev/null || { echo "no clang-format"; return 4; }
+	[ -s "$KSRC/.clang-format" ] || { echo "no .clang-format"; return 4; }
+	style=$LINT_CACHE/clang-format
+	sed -e 's/^ColumnLimit:.*/ColumnLimit: 0/' "$KSRC/.clang-format" >"$style"
+	{ module_files; user_files; } | grep -vxFf scripts/lint/clang-format.exclude |
+		while read -r f; do
+			clang-format --style="file:$style" "$f" >"$LINT_CACHE/formatted" &&
+				awk -f scripts/lint/indent.awk "$LINT_CACHE/formatted" "$f"
+		done
+}
+
+shellcheck_files()
+{
+	command -v shellcheck >/dev/null || { echo "no shellcheck"; return 4; }
+	files '*.sh' .ci/run | xargs -r shellcheck -x -P "$PWD" -f gcc
+}
+
+versions()
+{
+	files 'kvm_*/*' | xargs -r grep -nE 'LINUX_VERSION_CODE|KERNEL_VERSION\(' || :
+}
+
+sizes()	# files stay small; see the house rules
+{
+	files '*.c' '*.h' '*.sh' '*.awk' | xargs -r wc -l |
+		awk '$2 != "total" && $1 > 800 { print $2 ": " $1 " lines, at most 800" }
+			$2 ~ /^kvm_[a-z]*\/main.c$/ && $1 > 120 { print $2 ": " $1 " lines, at most 120" }'
+}
+
+headers()	# each header of the modules is included first somewhere, by its own file
+{
+	local h c
+	for h in $(files 'kvm_*/*.h'); do
+		c=${h%.h}.c
+		[ -f "$c" ] || continue
+		[ "$(sed -n 's/^#include ["<]\(.*\)[">]/\1/p' "$c" | head -n 1)" = "${h##*/}" ] ||
+			echo "$c: includes something before its own ${h##*/}"
+	done
+}
+
+headers_user()	# the public headers compile alone, as C and as C++
+{
+	local h
+	for h in $(files 'include/kvm_meter/*.h' 'include/kvm_harden/*.h'); do
+		gcc -std=gnu99 -Wall -Wextra -Werror -fsyntax-only -Iinclude -x c "$h" 2>&1
+		gcc -std=gnu11 -Wall -Wextra -Werror -fsyntax-only -Iinclude -x c "$h" 2>&1
+	done
+}
+
+tools_clang()	# what is written for user space, with another compiler
+{
+	local f
+	command -v clang >/dev/null || { echo "no clang"; return 4; }
+	for f in $(files 'scripts/tools/*.c'); do
+		clang -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wmissing-prototypes \
+			-Iinclude -fsyntax-only "$f" 2>&1
+	done
+}
+
+in_root() { scripts/lint/in-root.sh "$@" 2>&1; }
+
