@@ -40,7 +40,7 @@ clean:
 	  find kvm_meter kvm_harden \( -name '*.o' -o -name '*.ko' -o -name '*.mod*' \
 	    -o -name '.*.cmd' \) -delete 2>/dev/null || :; \
 	fi
-	@for dir in selftests scripts/tools; do \
+	@for dir in selftests selftests/bench scripts/tools; do \
 	  [ ! -f $$dir/Makefile ] || $(MAKE) --no-print-directory -s -C $$dir clean; \
 	done
 

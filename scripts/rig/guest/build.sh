@@ -10,6 +10,6 @@ export WERROR=1
 if [ -f Kbuild ]; then
 	make -j"$2" KDIR="$kdir" W=1 KCFLAGS=-Werror
 fi
-for dir in selftests scripts/tools; do
+for dir in selftests selftests/bench scripts/tools; do
 	[ ! -f $dir/Makefile ] || make -j"$2" -C $dir all KDIR="$kdir"
 done
