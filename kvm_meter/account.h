@@ -14,6 +14,7 @@
 #else
 #include <stddef.h>
 #define barrier()	__asm__ __volatile__("" ::: "memory")
+#define __always_inline	inline __attribute__((always_inline))
 #endif
 
 static inline struct kvm_meter_vcpu_head *account_head(struct kvm_meter_vcpu *rec)
@@ -46,44 +47,50 @@ static inline void account_move(struct kvm_meter_vcpu *rec, __u64 now, __u32 sta
 	account_end(rec);
 }
 
-/*
- * The time from an exit to the next entry. The bucket is worked out as in
- * kvm_meter_hist_bucket().
- */
+/* The time from an exit to the next entry. */
 static inline void account_reason_time(struct kvm_meter_reason *reason, __u64 ns)
 {
 	reason->time_ns += ns;
 	reason->hist[kvm_meter_hist_bucket(ns)]++;
 }
 
+/* Keeps the compiler from adding now and subtracting since_ns separately. */
+#define account_as_one(x)	__asm__("" : "+r" (x))
+
 /*
  * VM-entry, nothing but the guest's exit and this entry since since_ns. The
  * entry path: @now is never before since_ns here.
  */
-static inline void account_entry_fast(struct kvm_meter_vcpu *rec,
-				      struct kvm_meter_reason *reason, __u64 now)
+static __always_inline void account_entry_fast(struct kvm_meter_vcpu *rec,
+					       struct kvm_meter_reason *reason, __u64 now)
 {
 	__u64 ns;
 
 	rec->entries++;
 	barrier();
 	ns = now - rec->since_ns;
+	account_as_one(ns);
 	rec->since_ns = now;
 	rec->host_ns += ns;
 	rec->state = KVM_METER_GUEST;
-	account_reason_time(reason, ns);
+	reason->time_ns += ns;
+	if (__builtin_expect(ns >= 1ull << (KVM_METER_HIST + KVM_METER_HIST_SHIFT - 1), 0))
+		reason->hist[KVM_METER_HIST - 1]++;
+	else
+		reason->hist[kvm_meter_hist_bucket(ns)]++;
 	account_end(rec);
 }
 
 /* VM-exit; @now is never before since_ns here. */
-static inline void account_exit_fast(struct kvm_meter_vcpu *rec,
-				     struct kvm_meter_reason *reason, __u64 now)
+static __always_inline void account_exit_fast(struct kvm_meter_vcpu *rec,
+					      struct kvm_meter_reason *reason, __u64 now)
 {
 	__u64 ns;
 
 	rec->exits++;
 	barrier();
 	ns = now - rec->since_ns;
+	account_as_one(ns);
 	rec->since_ns = now;
 	rec->guest_ns += ns;
 	rec->state = KVM_METER_HOST;

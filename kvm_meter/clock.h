@@ -12,9 +12,20 @@
 
 extern u64 meter_clock_mult;
 
+/*
+ * (tsc * mult) >> 32, as kvm_meter_tsc_to_ns(). In assembler because a 128-bit
+ * product makes the compiler align the stack in every function that has one.
+ */
 static __always_inline u64 meter_clock_from_tsc(u64 tsc)
 {
-	return kvm_meter_tsc_to_ns(tsc, meter_clock_mult);
+	u64 high;
+
+	asm("mulq %[mult]\n\t"
+	    "shrdq $32, %[high], %[low]"
+	    : [low] "+a" (tsc), [high] "=&d" (high)
+	    : [mult] "m" (meter_clock_mult)
+	    : "cc");
+	return tsc;
 }
 
 /*
@@ -23,7 +34,17 @@ static __always_inline u64 meter_clock_from_tsc(u64 tsc)
  */
 static __always_inline u64 meter_clock(void)
 {
-	return meter_clock_from_tsc(rdtsc());
+	u64 low, high;
+
+	asm volatile("rdtsc\n\t"
+		     "shlq $32, %[high]\n\t"
+		     "orq %[high], %[low]\n\t"
+		     "mulq %[mult]\n\t"
+		     "shrdq $32, %[high], %[low]"
+		     : [low] "=&a" (low), [high] "=&d" (high)
+		     : [mult] "m" (meter_clock_mult)
+		     : "cc");
+	return low;
 }
 
 int kvm_meter_clock_init(void);

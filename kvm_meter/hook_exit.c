@@ -224,7 +224,7 @@ static noinline void exit_slow(struct kvm_vcpu *vcpu, u64 code)
 	kvm_meter_cpu_release(v);
 	now = meter_clock();
 	exit_ns = kvm_meter_late_exit_ns(vcpu, now);
-	reason = meter_reason(rec, code);
+	reason = kvm_meter_reason_any(rec, code);
 	if (v->late_exit) {
 		/* Switched out between exit and event: the time is charged. */
 		exit_ns = v->exit_ns;
@@ -246,11 +246,20 @@ unlock:
 	raw_spin_unlock_irqrestore(&v->lock, flags);
 }
 
-static void probe_entry(void *data, struct kvm_vcpu *vcpu, bool immediate_exit)
+/*
+ * The probes of the fast path. notrace, and everything else a tail call, so
+ * that they need no stack: each instruction here is paid at every exit.
+ */
+static __always_inline bool on_fast_path(const struct kvm_vcpu *vcpu)
+{
+	return likely(this_cpu_read(meter_cpu.key) == vcpu);
+}
+
+static notrace void probe_entry(void *data, struct kvm_vcpu *vcpu, bool immediate_exit)
 {
 	struct kvm_meter_vcpu *rec;
 
-	if (unlikely(this_cpu_read(meter_cpu.key) != vcpu)) {
+	if (!on_fast_path(vcpu)) {
 		entry_slow(vcpu);
 		return;
 	}
@@ -262,7 +271,7 @@ static void probe_entry(void *data, struct kvm_vcpu *vcpu, bool immediate_exit)
 	account_entry_fast(rec, this_cpu_read(meter_cpu.reason), meter_clock());
 }
 
-static __always_inline void exit_fast(struct kvm_vcpu *vcpu, u64 code, u64 now)
+static __always_inline void exit_fast(u64 code, u64 now)
 {
 	struct kvm_meter_vcpu *rec = this_cpu_read(meter_cpu.rec);
 	struct kvm_meter_reason *reason = meter_reason(rec, code);
@@ -271,36 +280,41 @@ static __always_inline void exit_fast(struct kvm_vcpu *vcpu, u64 code, u64 now)
 	account_exit_fast(rec, reason, now);
 }
 
-static void probe_exit_vmx(void *data, struct kvm_vcpu *vcpu, u32 isa)
+static notrace void probe_exit_vmx(void *data, struct kvm_vcpu *vcpu, u32 isa)
 {
 	u64 code = vmx_exit_code();
 
-	if (unlikely(this_cpu_read(meter_cpu.key) != vcpu)) {
+	if (on_fast_path(vcpu) && likely(code < REASON_CODES))
+		exit_fast(code, meter_clock());
+	else
 		exit_slow(vcpu, code);
-		return;
-	}
-	exit_fast(vcpu, code, meter_clock());
 }
 
-static void probe_exit_svm(void *data, struct kvm_vcpu *vcpu, u32 isa)
+static __always_inline bool is_scaled(const struct kvm_vcpu *vcpu)
+{
+	return unlikely(vcpu->arch.l1_tsc_scaling_ratio != 1ull << 32);
+}
+
+static notrace void probe_exit_svm(void *data, struct kvm_vcpu *vcpu, u32 isa)
 {
 	u64 code = svm_exit_code(vcpu);
-	u64 tsc;
 
-	if (unlikely(this_cpu_read(meter_cpu.key) != vcpu)) {
-		exit_slow(vcpu, code);
-		return;
-	}
+	if (!on_fast_path(vcpu))
+		goto slow;
+	if (unlikely(code >= REASON_CODES))
+		goto slow;
 	if (static_branch_unlikely(&exit_is_late)) {
-		if (unlikely(vcpu->arch.l1_tsc_scaling_ratio != 1ull << 32)) {
-			exit_slow(vcpu, code);
-			return;
-		}
-		tsc = vcpu->arch.last_guest_tsc - vcpu->arch.l1_tsc_offset;
+		if (is_scaled(vcpu))
+			goto slow;
+		exit_fast(code, meter_clock_from_tsc(vcpu->arch.last_guest_tsc -
+						     vcpu->arch.l1_tsc_offset));
 	} else {
-		tsc = rdtsc();
+		exit_fast(code, meter_clock());
 	}
-	exit_fast(vcpu, code, meter_clock_from_tsc(tsc));
+	return;
+
+slow:
+	exit_slow(vcpu, code);
 }
 
 /**

@@ -39,23 +39,31 @@ static u16 slot_offset(unsigned int slot)
 }
 
 /**
- * kvm_meter_reason_rare() - Find an exit code that is not in the fast table
+ * kvm_meter_reason_any() - Find an exit code, in the fast table or not
  * @rec: vCPU record
  * @code: as the hardware gave it
  *
  * Context: any.
  * Return: the code's place in @rec; that of "unknown" if it has no name.
  */
-struct kvm_meter_reason *kvm_meter_reason_rare(struct kvm_meter_vcpu *rec, u64 code)
+struct kvm_meter_reason *kvm_meter_reason_any(struct kvm_meter_vcpu *rec, u64 code)
 {
+	struct kvm_meter_reason *unknown = &rec->reasons[KVM_METER_REASON_UNKNOWN];
+	struct kvm_meter_reason *reason;
 	unsigned int i;
 
+	if (code < REASON_CODES) {
+		reason = meter_reason(rec, code);
+		if (reason == unknown)
+			health_count(HEALTH_unknown_reasons);
+		return reason;
+	}
 	/* 32 bits on kernels before 6.19, 64 since; some codes are negative. */
 	for (i = 0; i < reason_count; i++)
 		if ((u32)reasons[i].code == (u32)code)
 			return &rec->reasons[i];
 	health_count(HEALTH_unknown_reasons);
-	return &rec->reasons[KVM_METER_REASON_UNKNOWN];
+	return unknown;
 }
 
 /**

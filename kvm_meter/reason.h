@@ -14,15 +14,13 @@
 /* Offset of a code's struct kvm_meter_reason in struct kvm_meter_vcpu. */
 extern u16 meter_reason_offset[REASON_CODES];
 
-struct kvm_meter_reason *kvm_meter_reason_rare(struct kvm_meter_vcpu *rec, u64 code);
-
+/* For a code below REASON_CODES. */
 static __always_inline struct kvm_meter_reason *meter_reason(struct kvm_meter_vcpu *rec, u64 code)
 {
-	if (unlikely(code >= REASON_CODES))
-		return kvm_meter_reason_rare(rec, code);
 	return (void *)rec + meter_reason_offset[code];
 }
 
+struct kvm_meter_reason *kvm_meter_reason_any(struct kvm_meter_vcpu *rec, u64 code);
 int kvm_meter_reason_set_vendor(enum kvm_meter_vendor vendor);
 const char *kvm_meter_reason_name(unsigned int slot);
 

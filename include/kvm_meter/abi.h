@@ -160,13 +160,17 @@ static inline __u64 kvm_meter_tsc_to_ns(__u64 tsc, __u64 mult)
  * kvm_meter_hist_bucket() - Histogram bucket of a duration
  * @ns: duration
  */
-static inline unsigned int kvm_meter_hist_bucket(__u64 ns)
+static inline unsigned long kvm_meter_hist_bucket(__u64 ns)
 {
-	unsigned int log;
+	unsigned long log;
 
 	if (ns >= 1ull << (KVM_METER_HIST + KVM_METER_HIST_SHIFT - 1))
 		return KVM_METER_HIST - 1;
-	log = 63 - __builtin_clzll(ns | ((1ull << (KVM_METER_HIST_SHIFT + 1)) - 1));
+	/* In assembler because __builtin_clzll() is an int, to be extended again. */
+	__asm__("bsrq %1, %0"
+		: "=r" (log)
+		: "r" (ns | ((1ull << (KVM_METER_HIST_SHIFT + 1)) - 1))
+		: "cc");
 	return log - KVM_METER_HIST_SHIFT;
 }
 
