@@ -94,6 +94,7 @@ void km_identify(const struct kvm_meter_vm *vm, struct km_ident *id)
 		parse_cmdline(buf, n, id);
 	}
 	id->from_vmm = id->name[0];
+	km_remember(vm, id);
 	if (!id->name[0])
 		snprintf(id->name, sizeof(id->name), "%s", vm->comm);
 }

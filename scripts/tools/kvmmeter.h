@@ -43,6 +43,7 @@ struct km_ident {
 };
 
 void km_identify(const struct kvm_meter_vm *vm, struct km_ident *id);
+void km_remember(const struct kvm_meter_vm *vm, struct km_ident *id);
 
 /* snapshot.c: all running VMs at one moment */
 struct km_vcpu {

@@ -31,6 +31,9 @@ static const char help[] =
 "  steal   runnable, but another thread had the CPU, or cpu.max throttled it\n"
 "  idle    asleep: halted, stopped by the VMM, or blocked (see blocked_ns)\n"
 "\n"
+"Names and uuids that were seen are kept in /run/kvm_meter, for final records; a\n"
+"regular 'kvmmeter prometheus' sees to it that every VM was seen.\n"
+"\n"
 "Needs root. The module comes first: 'modprobe kvm_meter'.\n";
 
 void km_die(const char *fmt, ...)

@@ -3,11 +3,9 @@
 #include "kvmmeter.h"
 #include "out.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define BAR_WIDTH	40
 
@@ -113,7 +111,7 @@ static void list_head(struct table *t, unsigned int cols)
 {
 	unsigned int i;
 
-	table_init(t, cols, 1 << 1 | 1 << 11);
+	table_init(t, cols, 1 << 1 | 1 << 11 | 1 << 12);
 	table_row(t);
 	for (i = 0; i < sizeof(list_heads) / sizeof(list_heads[0]); i++)
 		table_cell(t, i, "%s", list_heads[i]);
@@ -298,7 +296,7 @@ static void ended_row(struct table *t, const struct kvm_meter_vm *from)
 {
 	struct km_sum sum = { 0 };
 	struct km_ident id;
-	char buf[OUT_LEN];
+	char buf[OUT_LEN], uuid[4 * sizeof(id.uuid)];
 
 #define COPY(field, desc) sum.field = from->field;
 	KVM_METER_COUNTERS(COPY)
@@ -306,6 +304,7 @@ static void ended_row(struct table *t, const struct kvm_meter_vm *from)
 	km_identify(from, &id);
 	list_row(t, from, &id, from->vm_id, from->vcpus, &sum);
 	table_cell(t, 11, "%s", out_date(from->ended_ns, buf));
+	table_cell(t, 12, "%s", out_escape(id.uuid, uuid, sizeof(uuid)));
 }
 
 int cmd_ended(int argc, char **argv)
@@ -338,8 +337,9 @@ int cmd_ended(int argc, char **argv)
 		json_end();
 		return 0;
 	}
-	list_head(&t, 12);
+	list_head(&t, 13);
 	table_cell(&t, 11, "ENDED");
+	table_cell(&t, 12, "UUID");
 	for (i = 0; i < n; i++)
 		ended_row(&t, &rec[i]);
 	table_print(&t, NULL);
