@@ -12,24 +12,22 @@ while read -r module; do
 	insmod "/mod/$module"
 done </mod/order
 
-# Computes on one CPU, reads its disk and rests a little on the other.
+# Computes on one CPU without end; reads and writes its disk now and then.
 busy()
 {
+	sha256sum </dev/zero &
 	while :; do
-		dd if=/dev/zero bs=64k count=64 2>/dev/null | sha256sum >/dev/null
-	done &
-	while :; do
-		dd if=/dev/vda of=/dev/null bs=16k count=16 iflag=direct 2>/dev/null
-		dd if=/dev/zero bs=64k count=2 2>/dev/null | sha256sum >/dev/null
-		sleep 0.2
+		sleep 1
+		dd if=/dev/vda of=/dev/null bs=64k count=16 iflag=direct 2>/dev/null
+		dd if=/dev/zero of=/dev/vda bs=64k count=4 conv=notrunc oflag=direct 2>/dev/null
 	done
 }
 
-# Asleep; wakes once a second and writes a few blocks.
+# Asleep; wakes every two seconds and writes a few blocks.
 sleepy()
 {
 	while :; do
-		sleep 1
+		sleep 2
 		dd if=/dev/zero of=/dev/vda bs=4k count=4 conv=notrunc oflag=direct 2>/dev/null
 	done
 }
