@@ -290,15 +290,16 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	open_kvm();
+	if (!strcmp(what, "others") && argc > 3)
+		return bench_others(atoi(argv[2]), argv + 3);
 	if (!strcmp(what, "port")) {
 		bench_port();
-	} else if (!strcmp(what, "cpuid")) {
-		bench_cpuid();
-	} else if (!strcmp(what, "others") && argc > 3) {
-		return bench_others(atoi(argv[2]), argv + 3);
-	} else {
-		fputs("usage: bench port | cpuid | switch | others N COMMAND...\n", stderr);
-		return 2;
+		return 0;
 	}
-	return 0;
+	if (!strcmp(what, "cpuid")) {
+		bench_cpuid();
+		return 0;
+	}
+	fputs("usage: bench port | cpuid | switch | others N COMMAND...\n", stderr);
+	return 2;
 }
