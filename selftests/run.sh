@@ -11,7 +11,7 @@
 # usage: run.sh [--host] [pattern]
 #
 # Programs whose name contains the pattern are run. Each has TEST_TIMEOUT
-# seconds (default 300).
+# seconds (default 600).
 
 cd "$(dirname "$0")" || exit 1
 
@@ -21,11 +21,35 @@ if [ "${1:-}" = --host ]; then
 	shift
 fi
 pattern=${1:-}
-limit=${TEST_TIMEOUT:-300}
-n=0
-failed=0
-log=$(mktemp) || exit 1
-trap 'rm -f "$log"' EXIT
+limit=${TEST_TIMEOUT:-600}
+
+unload()
+{
+	[ -d /sys/module/kvm_meter ] || return 0
+	rmmod kvm_meter && return 0
+	sleep 1
+	rmmod kvm_meter
+}
+
+# What the programs say, with lines of "@begin name" and "@end status" between.
+run_all()
+{
+	for program in "$dir"/*; do
+		[ -f "$program" ] && [ -x "$program" ] || continue
+		name=$(basename "$program")
+		case $name in
+		*"$pattern"*) ;;
+		*) continue ;;
+		esac
+		echo "@begin $name"
+		timeout -k 10 "$limit" "$program" 2>&1
+		rc=$?
+		echo
+		echo "@end $rc"
+		[ "$host" = 1 ] || unload || echo "@loaded"
+	done
+	echo "@all"
+}
 
 report() # verdict, name
 {
@@ -36,25 +60,38 @@ report() # verdict, name
 	echo "$1 $n $2"
 }
 
-unload()
+ended() # exit status
 {
-	[ -d /sys/module/kvm_meter ] || return 0
-	rmmod kvm_meter && return 0
-	sleep 1
-	rmmod kvm_meter
+	case $1 in
+	124 | 137) report "not ok" "$name: ends within $limit s" ;;
+	0 | 1 | 4)
+		if [ "$plan" != "$seen" ] || [ "$seen" = 0 ]; then
+			report "not ok" "$name: ran $seen of $plan tests"
+		fi
+		;;
+	*) report "not ok" "$name: exit status $1" ;;
+	esac
 }
 
-# Renumber what a program prints and put its name before each test's.
-run()
+# Renumber, and put the program's name before each test's.
+flatten()
 {
-	name=$(basename "$1")
-	timeout -k 10 "$limit" "$1" >"$log" 2>&1
-	rc=$?
-	plan=0
-	seen=0
+	n=0
+	failed=0
 	while IFS= read -r line; do
 		case $line in
-		"TAP version"*) ;;
+		"@begin "*)
+			name=${line#@begin }
+			plan=0
+			seen=0
+			;;
+		"@end "*) ended "${line#@end }" ;;
+		"@loaded") report "not ok" "$name: the module can be unloaded after it" ;;
+		"@all")
+			echo "1..$n"
+			exit "$failed"
+			;;
+		"" | "TAP version"*) ;;
 		1..*) plan=${line#1..} ;;
 		"ok "* | "not ok "*)
 			verdict=${line%%ok *}ok
@@ -65,14 +102,8 @@ run()
 		"#"*) echo "$line" ;;
 		*) echo "# $line" ;;
 		esac
-	done <"$log"
-	if [ "$rc" = 124 ] || [ "$rc" = 137 ]; then
-		report "not ok" "$name: ends within $limit s"
-	elif [ "$rc" != 0 ] && [ "$rc" != 1 ] && [ "$rc" != 4 ]; then
-		report "not ok" "$name: exit status $rc"
-	elif [ "$plan" != "$seen" ] || [ "$seen" = 0 ]; then
-		report "not ok" "$name: ran $seen of $plan tests"
-	fi
+	done
+	exit 1
 }
 
 if [ "$host" = 1 ]; then
@@ -83,16 +114,4 @@ else
 fi
 
 echo "TAP version 13"
-for program in "$dir"/*; do
-	[ -f "$program" ] && [ -x "$program" ] || continue
-	case $(basename "$program") in
-	*"$pattern"*) ;;
-	*) continue ;;
-	esac
-	run "$program"
-	if [ "$host" = 0 ] && ! unload; then
-		report "not ok" "$(basename "$program"): the module can be unloaded after it"
-	fi
-done
-echo "1..$n"
-exit "$failed"
+run_all | flatten

@@ -54,9 +54,10 @@ static void expect_clean(const char *when)
 static void test_bad_params(void)
 {
 	static const char *const bad[] = {
-		"max_vcpus=-1", "max_vcpus=0", "max_vcpus=15", "max_vcpus=999999",
+		"max_vcpus=-1", "max_vcpus=1", "max_vcpus=15", "max_vcpus=999999",
 		"max_vcpus=99999999999999999999", "max_vcpus=x", "max_vcpus=",
-		"armed=2", "armed=x", "fail_init_step=x",
+		"max_ended=0", "max_ended=-1",
+		"max_ended=65537", "armed=2", "armed=x", "fail_init_step=x",
 	};
 
 	meter_cleanup();
@@ -219,9 +220,5 @@ static const struct tap_test tests[] = {
 
 int main(int argc, char **argv)
 {
-	static const struct tap_suite suite = {
-		tests, ARRAY_SIZE(tests), meter_setup, meter_cleanup,
-	};
-
-	return tap_main(&suite, argc, argv);
+	return meter_main(tests, ARRAY_SIZE(tests), argc, argv);
 }

@@ -66,9 +66,5 @@ static const struct tap_test tests[] = {
 
 int main(int argc, char **argv)
 {
-	static const struct tap_suite suite = {
-		tests, ARRAY_SIZE(tests), meter_setup, meter_cleanup,
-	};
-
-	return tap_main(&suite, argc, argv);
+	return meter_main(tests, ARRAY_SIZE(tests), argc, argv);
 }

@@ -200,6 +200,8 @@ static void test_halt_poll(void)
 		tap_skip("KVM_CAP_HALT_POLL: %s", strerror(errno));
 	vcpu_program(v, guest_timer, 300, 1000000);
 	vcpu_run(v);
+	/* KVM's own counter is taken over off the entry path, by the fold. */
+	sleep_ms(1500);
 	meter_snap(rec, &b);
 	kvm = kvm_stat(v->fd, "halt_poll_success_ns") + kvm_stat(v->fd, "halt_poll_fail_ns");
 	EXPECT(kvm > 0, "KVM did not poll");
@@ -221,9 +223,5 @@ static const struct tap_test tests[] = {
 
 int main(int argc, char **argv)
 {
-	static const struct tap_suite suite = {
-		tests, ARRAY_SIZE(tests), meter_setup, meter_cleanup,
-	};
-
-	return tap_main(&suite, argc, argv);
+	return meter_main(tests, ARRAY_SIZE(tests), argc, argv);
 }

@@ -22,6 +22,8 @@ void meter_reload(const char *params);
 /* setup and cleanup of a tap_suite */
 void meter_setup(void);
 void meter_cleanup(void);
+/* main() of a test program: its tests between the two. */
+int meter_main(const struct tap_test *tests, unsigned int nr, int argc, char **argv);
 
 /* --- meter_sysfs.c --- */
 struct meter_counters {
@@ -85,6 +87,9 @@ const struct kvm_meter_vcpu *meter_vcpu(const struct meter_map *m, __u64 vm, uns
 bool meter_vm_read(const struct kvm_meter_vm *rec, struct kvm_meter_vm *out);
 /* Waits for the final record of @vm, or fails the test. */
 void meter_wait_ended(const struct meter_map *m, __u64 vm, struct kvm_meter_vm *out);
+
+/* kvm_meter_read(), also while the writer's CPU is taken away; fails the test. */
+void meter_read(const struct kvm_meter_vcpu *rec, struct kvm_meter_vcpu_head *out);
 
 /* A vCPU's counters and the VMM's clock at the same moment. */
 struct meter_snap {

@@ -117,6 +117,17 @@ void meter_wait_ended(const struct meter_map *m, __u64 vm, struct kvm_meter_vm *
 		"VM %llu left no record in kvm_meter_ended", vm);
 }
 
+/*
+ * An emulated CPU that is taken away in the middle of an update leaves readers
+ * on the others to wait for its return.
+ */
+void meter_read(const struct kvm_meter_vcpu *rec, struct kvm_meter_vcpu_head *out)
+{
+	REQUIRE(WAIT_FOR(!kvm_meter_read(rec, out), 1000),
+		"no consistent copy: VM %llu, vCPU %u, state %u, seq %llu, begun %llu", rec->vm_id,
+		rec->vcpu_id, rec->state, rec->seq, rec->entries + rec->exits + rec->moves);
+}
+
 void meter_snap(const struct kvm_meter_vcpu *rec, struct meter_snap *s)
 {
 	__u64 best = ~0ull;
@@ -126,7 +137,7 @@ void meter_snap(const struct kvm_meter_vcpu *rec, struct meter_snap *s)
 	for (int i = 0; i < 8; i++) {
 		__u64 before = raw_ns();
 
-		REQUIRE(!kvm_meter_read(rec, &now.h), "vCPU record cannot be read");
+		meter_read(rec, &now.h);
 		now.slack = raw_ns() - before;
 		now.raw = before + now.slack / 2;
 		if (now.slack < best) {
