@@ -51,7 +51,7 @@ tenant_start()
 			-append "console=ttyS0 quiet panic=-1 tsc=reliable no_timer_check \
 mitigations=off rcupdate.rcu_expedited=1 life=$life" \
 			-serial "file:$dir/$name.console" \
-			-drive "if=none,id=disk,format=raw,cache=none,aio=threads,file=$dir/$name.disk" \
+			-drive "if=none,id=disk,format=raw,file=$dir/$name.disk" \
 			-device virtio-blk-pci,drive=disk
 	) </dev/null >"$dir/$name.log" 2>&1 &
 	tenants+=("$!")
