@@ -6,19 +6,12 @@
 #define ZERO_FIELD(type, name, desc)	rec->name = 0;
 
 /*
- * Wipe a record for its next vCPU. What readers compare (seq against entries +
- * exits + moves) goes on counting, so that a reader that looks on sees an
- * update in progress until all is gone.
+ * Wipe a record for its next vCPU, all but seq and moves: a reader that looks
+ * on sees an update under way until everything is gone.
  */
 void account_clear(struct kvm_meter_vcpu *rec)
 {
-	__u64 seq = rec->seq;
-
-	rec->moves = seq + 1;
-	barrier();
-	rec->entries = 0;
-	rec->exits = 0;
-	barrier();
+	account_begin(rec);
 	rec->state = KVM_METER_FREE;
 	KVM_METER_COUNTERS(ZERO)
 	KVM_METER_VCPU_IDENT(ZERO_FIELD)

@@ -23,8 +23,9 @@ static inline struct kvm_meter_vcpu_head *account_head(struct kvm_meter_vcpu *re
 }
 
 /*
- * Begin and end of an update that readers must see as a whole. x86 keeps the
- * order of stores, so that it is enough to hold the compiler back.
+ * Begin and end of an update that readers must see as a whole, off the entry
+ * and exit path; see kvm_meter_read_begin(). x86 keeps the order of stores, so
+ * that it is enough to hold the compiler back.
  */
 static inline void account_begin(struct kvm_meter_vcpu *rec)
 {
@@ -54,31 +55,41 @@ static inline void account_reason_time(struct kvm_meter_reason *reason, __u64 ns
 	reason->hist[kvm_meter_hist_bucket(ns)]++;
 }
 
+/* A VM-entry that no exit followed: the guest did not run. */
+static inline void account_failed_entry(struct kvm_meter_vcpu *rec)
+{
+	account_begin(rec);
+	rec->failed++;
+	rec->state = KVM_METER_HOST;
+	account_end(rec);
+}
+
 /* Keeps the compiler from adding now and subtracting since_ns separately. */
 #define account_as_one(x)	__asm__("" : "+r" (x))
 
 /*
  * VM-entry, nothing but the guest's exit and this entry since since_ns. The
- * entry path: @now is never before since_ns here.
+ * entry path: @now is never before since_ns here. state is written first and
+ * entries last, by which readers know an update that is not complete.
  */
 static __always_inline void account_entry_fast(struct kvm_meter_vcpu *rec,
 					       struct kvm_meter_reason *reason, __u64 now)
 {
 	__u64 ns;
 
-	rec->entries++;
+	rec->state = KVM_METER_GUEST;
 	barrier();
 	ns = now - rec->since_ns;
 	account_as_one(ns);
 	rec->since_ns = now;
 	rec->host_ns += ns;
-	rec->state = KVM_METER_GUEST;
 	reason->time_ns += ns;
 	if (__builtin_expect(ns >= 1ull << (KVM_METER_HIST + KVM_METER_HIST_SHIFT - 1), 0))
 		reason->hist[KVM_METER_HIST - 1]++;
 	else
 		reason->hist[kvm_meter_hist_bucket(ns)]++;
-	account_end(rec);
+	barrier();
+	rec->entries++;
 }
 
 /* VM-exit; @now is never before since_ns here. */
@@ -87,15 +98,15 @@ static __always_inline void account_exit_fast(struct kvm_meter_vcpu *rec,
 {
 	__u64 ns;
 
-	rec->exits++;
+	rec->state = KVM_METER_HOST;
 	barrier();
 	ns = now - rec->since_ns;
 	account_as_one(ns);
 	rec->since_ns = now;
 	rec->guest_ns += ns;
-	rec->state = KVM_METER_HOST;
 	reason->count++;
-	account_end(rec);
+	barrier();
+	rec->exits++;
 }
 
 void account_clear(struct kvm_meter_vcpu *rec);

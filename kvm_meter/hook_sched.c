@@ -85,10 +85,14 @@ static void switch_out(struct meter_vcpu *v, struct task_struct *task, bool pree
 		kvm_meter_cpu_release(v);
 		if (v->exit_ns != now) {
 			v->late_exit = true;
-			account_move(rec, v->exit_ns, KVM_METER_HOST);
+			account_begin(rec);
+			rec->exits++;
+			kvm_meter_charge(account_head(rec), v->exit_ns);
+			rec->state = KVM_METER_HOST;
+			account_end(rec);
 		} else {
 			v->exit_ns = 0;
-			rec->state = KVM_METER_HOST;
+			account_failed_entry(rec);
 		}
 	} else {
 		kvm_meter_cpu_release(v);

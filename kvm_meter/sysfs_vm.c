@@ -158,13 +158,13 @@ static void reasons_of(const struct kvm_meter_vcpu *rec, struct kvm_meter_vm_rea
 	unsigned int i, tries;
 
 	for (tries = 0; tries < KVM_METER_READ_TRIES; tries++) {
-		u64 seq = kvm_meter_read_begin(rec);
+		u64 done = kvm_meter_read_begin(rec);
 
 		for (i = 0; i < KVM_METER_REASONS; i++) {
 			out[i].count = READ_ONCE(rec->reasons[i].count);
 			out[i].time_ns = READ_ONCE(rec->reasons[i].time_ns);
 		}
-		if (!kvm_meter_read_retry(rec, seq))
+		if (!kvm_meter_read_retry(rec, done))
 			return;
 		cpu_relax();
 	}

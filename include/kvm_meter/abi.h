@@ -217,31 +217,43 @@ static inline void kvm_meter_charge(struct kvm_meter_vcpu_head *h, __u64 now)
  * kvm_meter_read_begin() - Start to read a vCPU record that may be changing
  * @rec: element of kvm_meter_vcpu
  *
- * seq counts the updates that are complete, entries + exits + moves those that
- * were begun. They are counted up at the end and at the start of an update, so
- * a copy is consistent when what had been completed before it equals what has
- * been begun after it.
+ * An update has a mark that is written first and one that is written last. On
+ * the entry/exit path the first is state and the last is entries or exits:
+ * a record in the guest has had one entry more than exits, and while that does
+ * not fit, an update is under way. Everything else counts moves up first and
+ * seq last. What was read is consistent if the marks that are written last,
+ * read before it, and those that are written first, read after it, agree.
  *
  * Return: a cookie for kvm_meter_read_retry().
  */
 static inline __u64 kvm_meter_read_begin(const struct kvm_meter_vcpu *rec)
 {
-	__u64 seq = __kvm_meter_load(&rec->seq);
+	__u64 done = __kvm_meter_load(&rec->seq) + __kvm_meter_load(&rec->entries) +
+		     __kvm_meter_load(&rec->exits);
 
 	__kvm_meter_rmb();
-	return seq;
+	return done;
 }
 
 /**
  * kvm_meter_read_retry() - Tell whether what was read may be torn
  * @rec: element of kvm_meter_vcpu
- * @seq: what kvm_meter_read_begin() returned
+ * @done: what kvm_meter_read_begin() returned
  */
-static inline int kvm_meter_read_retry(const struct kvm_meter_vcpu *rec, __u64 seq)
+static inline int kvm_meter_read_retry(const struct kvm_meter_vcpu *rec, __u64 done)
 {
+	__u64 entries, exits;
+	__u32 state;
+
 	__kvm_meter_rmb();
-	return __kvm_meter_load(&rec->entries) + __kvm_meter_load(&rec->exits) +
-	       __kvm_meter_load(&rec->moves) != seq;
+	state = __kvm_meter_load(&rec->state);
+	entries = __kvm_meter_load(&rec->entries);
+	exits = __kvm_meter_load(&rec->exits);
+	if (__kvm_meter_load(&rec->moves) + entries + exits != done)
+		return 1;
+	if (state != KVM_METER_GUEST && state != KVM_METER_HOST)
+		return 0;
+	return entries - exits - __kvm_meter_load(&rec->failed) != (state == KVM_METER_GUEST);
 }
 
 #define KVM_METER_READ_TRIES	1000
@@ -259,12 +271,12 @@ static inline int kvm_meter_read(const struct kvm_meter_vcpu *rec,
 	int tries;
 
 	for (tries = 0; tries < KVM_METER_READ_TRIES; tries++) {
-		__u64 seq = kvm_meter_read_begin(rec);
+		__u64 done = kvm_meter_read_begin(rec);
 		__u64 now;
 
 		memcpy(out, rec, sizeof(*out));
 		now = kvm_meter_tsc_to_ns(__kvm_meter_tsc(), out->clock_mult);
-		if (kvm_meter_read_retry(rec, seq))
+		if (kvm_meter_read_retry(rec, done))
 			continue;
 		if (!out->vm_id || out->state == KVM_METER_FREE)
 			return -1;
@@ -333,10 +345,10 @@ static inline int kvm_meter_read_reason(const struct kvm_meter_vcpu *rec, unsign
 	int tries;
 
 	for (tries = 0; tries < KVM_METER_READ_TRIES; tries++) {
-		__u64 seq = kvm_meter_read_begin(rec);
+		__u64 done = kvm_meter_read_begin(rec);
 
 		memcpy(out, &rec->reasons[i], sizeof(*out));
-		if (!kvm_meter_read_retry(rec, seq))
+		if (!kvm_meter_read_retry(rec, done))
 			return 0;
 	}
 	return -1;

@@ -32,8 +32,8 @@
 
 /* What a vCPU record starts with; the counters follow directly. */
 #define KVM_METER_VCPU_HOT(F)						\
-	F(__u64, seq, "updates completed; see kvm_meter_read_begin()")	\
-	F(__u64, moves, "updates begun that were no entry or exit")	\
+	F(__u64, seq, "updates off the fast path, completed; see kvm_meter_read_begin()") \
+	F(__u64, moves, "updates off the fast path, begun")		\
 	F(__u64, since_ns, "meter clock at the last change of state")	\
 	F(__u32, state, "enum kvm_meter_state")				\
 	F(__u32, cpu, "host CPU of the last VM-entry")
@@ -44,9 +44,9 @@
 	F(__u32, tid, "thread that runs the vCPU; 0: none")		\
 	F(__u64, first_ns, "meter clock when the vCPU was first seen")	\
 	F(__u64, clock_mult, "meter clock: ns = (TSC * clock_mult) >> 32") \
+	F(__u64, failed, "VM-entries that failed: no exit followed")	\
 	F(__u64, reserved0, "0; keeps each record on its own cache lines") \
-	F(__u64, reserved1, "0")					\
-	F(__u64, reserved2, "0")
+	F(__u64, reserved1, "0")
 
 #define KVM_METER_VM_HEAD(F)						\
 	F(__u64, seq, "odd while the record is being written")		\

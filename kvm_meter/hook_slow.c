@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Entries and exits that are not the plain case: the first after the thread
+ * was switched in, another thread than last time, an exit whose event comes
+ * late, a vCPU that is not known yet.
+ */
+#include "hook_slow.h"
+
+#include <linux/kvm_host.h>
+#include <linux/math64.h>
+#include <linux/sched.h>
+
+#include "account.h"
+#include "clock.h"
+#include "health.h"
+#include "hooks.h"
+#include "reason.h"
+#include "registry.h"
+#include "retire.h"
+
+enum meter_exit_style meter_exit_style;
+bool meter_fast_path_ready;
+
+/**
+ * kvm_meter_late_exit_ns() - Time of the exit whose event comes late
+ * @vcpu: vCPU that has exited
+ * @now: meter clock
+ *
+ * KVM keeps the exit's time stamp as the guest's TSC. Where that runs at the
+ * host's rate the offset is taken off again; otherwise what has passed since
+ * is scaled back. AMD's ratio is a fixed-point number with 32 fractional bits
+ * (APM volume 2, 15.30.5).
+ */
+u64 kvm_meter_late_exit_ns(const struct kvm_vcpu *vcpu, u64 now)
+{
+	u64 ratio = vcpu->arch.l1_tsc_scaling_ratio;
+	u64 stamp = vcpu->arch.last_guest_tsc - vcpu->arch.l1_tsc_offset;
+	u64 tsc, scaled, ns;
+
+	if (meter_exit_style == METER_EXIT_EARLY)
+		return now;
+	if (ratio != 1ull << 32) {
+		tsc = rdtsc();
+		scaled = mul_u64_u64_shr(tsc, ratio, 32);
+		stamp = tsc - mul_u64_u64_div_u64(scaled - stamp, 1ull << 32, ratio ?: 1);
+	}
+	ns = meter_clock_from_tsc(stamp);
+	return ns > now ? now : ns;
+}
+
+/* A trust domain's exit code is not the host's to read. */
+static bool exit_code_hidden(const struct kvm_vcpu *vcpu)
+{
+#ifdef KVM_X86_TDX_VM
+	return vcpu->kvm->arch.vm_type == KVM_X86_TDX_VM;
+#else
+	return false;
+#endif
+}
+
+/* Forget what this CPU's fast path holds, unless it is @vcpu. */
+static void cpu_make_room(struct meter_cpu *c, const struct kvm_vcpu *vcpu)
+{
+	struct meter_vcpu *v = c->v;
+
+	if (!c->key || c->key == vcpu)
+		return;
+	raw_spin_lock(&v->lock);
+	if (c->key == v->vcpu)
+		kvm_meter_cpu_release(v);
+	raw_spin_unlock(&v->lock);
+	c->key = NULL;
+}
+
+/* This thread ran another vCPU before: nobody runs that one now. */
+static void task_leave_other(const struct meter_vcpu *v)
+{
+	struct meter_vcpu *other = kvm_meter_find_task(current);
+
+	if (!other || other == v)
+		return;
+	raw_spin_lock(&other->lock);
+	if (other->task == current) {
+		kvm_meter_cpu_release(other);
+		kvm_meter_task_unmap(other);
+		account_move(other->rec, meter_clock(), KVM_METER_IDLE);
+	}
+	raw_spin_unlock(&other->lock);
+}
+
+static struct meter_vcpu *meet(struct kvm_vcpu *vcpu)
+{
+	struct meter_vcpu *v = kvm_meter_find_vcpu(vcpu);
+
+	/* The hook on the end of a VM was missed, and its memory used again. */
+	if (unlikely(v && v->vm->kvm != vcpu->kvm)) {
+		health_count(HEALTH_missed_hooks);
+		kvm_meter_vm_end(v->vm->kvm);
+		v = NULL;
+	}
+	if (!v)
+		v = kvm_meter_vcpu_add(vcpu, current, NULL, KVM_METER_HOST, 0);
+	return v;
+}
+
+void kvm_meter_entry_slow(void *data, struct kvm_vcpu *vcpu)
+{
+	struct meter_cpu *c = this_cpu_ptr(&meter_cpu);
+	struct kvm_meter_vcpu *rec;
+	struct meter_vcpu *v;
+	u64 now;
+
+	cpu_make_room(c, vcpu);
+	v = meet(vcpu);
+	task_leave_other(v);
+	if (!v)
+		return;
+
+	raw_spin_lock(&v->lock);
+	rec = v->rec;
+	now = meter_clock();
+	kvm_meter_cpu_release(v);
+	if (v->task != current) {
+		kvm_meter_task_unmap(v);
+		kvm_meter_task_map(v, current);
+		rec->tid = current->pid;
+	}
+	if (now < rec->since_ns)
+		health_count(HEALTH_clock_backwards);
+	/* The last entry failed: KVM counts an exit, which refresh sees. */
+	if (rec->state == KVM_METER_GUEST)
+		account_failed_entry(rec);
+	if (rec->cpu != smp_processor_id()) {
+		rec->cpu = smp_processor_id();
+		if (v->entered)
+			rec->migrations++;
+	}
+	if (!v->entered) {
+		v->kvm_exits_base = vcpu->stat.exits - rec->exits;
+		v->entered = true;
+	} else {
+		kvm_meter_vcpu_refresh(v);
+	}
+
+	account_begin(rec);
+	rec->entries++;
+	kvm_meter_charge(account_head(rec), now);
+	rec->state = KVM_METER_GUEST;
+	if (v->exit_ns)
+		account_reason_time(v->reason, now > v->exit_ns ? now - v->exit_ns : 0);
+	v->exit_ns = 0;
+	v->late_exit = false;
+	account_end(rec);
+
+	/* The fast path does not check for a clock that stands before since_ns. */
+	if (rec->since_ns <= now && READ_ONCE(meter_fast_path_ready) && !exit_code_hidden(vcpu)) {
+		v->key_cpu = smp_processor_id();
+		c->v = v;
+		c->rec = rec;
+		c->reason = NULL;
+		WRITE_ONCE(c->key, vcpu);
+	}
+	raw_spin_unlock(&v->lock);
+}
+
+void kvm_meter_exit_slow(void *data, struct kvm_vcpu *vcpu, u64 code)
+{
+	struct kvm_meter_reason *reason;
+	struct kvm_meter_vcpu *rec;
+	struct meter_vcpu *v;
+	unsigned long flags;
+	u64 now, exit_ns;
+
+	if (unlikely(meter_exit_style == METER_EXIT_UNKNOWN)) {
+		/* SVM only: does this kernel fire the event early or late? */
+		WRITE_ONCE(meter_exit_style,
+			   irqs_disabled() ? METER_EXIT_EARLY : METER_EXIT_LATE);
+		kvm_meter_retire_kick();
+	}
+	if (unlikely(exit_code_hidden(vcpu)))
+		code = REASON_CODES;
+
+	v = kvm_meter_find_vcpu(vcpu);
+	if (!v)
+		return;
+	raw_spin_lock_irqsave(&v->lock, flags);
+	rec = v->rec;
+	if (v->vcpu != vcpu || !v->entered)
+		goto unlock;
+
+	kvm_meter_cpu_release(v);
+	now = meter_clock();
+	exit_ns = kvm_meter_late_exit_ns(vcpu, now);
+	reason = kvm_meter_reason_any(rec, code);
+	if (v->late_exit) {
+		/* Switched out between exit and event: all but the reason is done. */
+		exit_ns = v->exit_ns;
+		v->late_exit = false;
+		account_begin(rec);
+		reason->count++;
+		account_end(rec);
+	} else if (rec->state == KVM_METER_GUEST) {
+		account_begin(rec);
+		rec->exits++;
+		reason->count++;
+		kvm_meter_charge(account_head(rec), exit_ns);
+		rec->state = KVM_METER_HOST;
+		account_end(rec);
+	} else {
+		health_count(HEALTH_unmatched);
+		goto unlock;
+	}
+	v->reason = reason;
+	v->exit_ns = exit_ns ?: 1;
+unlock:
+	raw_spin_unlock_irqrestore(&v->lock, flags);
+}
+
