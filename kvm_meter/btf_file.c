@@ -7,9 +7,15 @@
 #include <linux/sizes.h>
 #include <linux/vmalloc.h>
 
-#include "btf_parse.h"
-
-static int load(const char *name, struct btf_blob *blob)
+/**
+ * kvm_meter_btf_load() - Read the BTF of the kernel or of a module
+ * @name: "vmlinux", or the module's name
+ * @blob: filled in; free it with kvm_meter_btf_unload()
+ *
+ * Context: process; reads /sys/kernel/btf in the caller's file system.
+ * Return: 0, -ENOENT if there is no such file, or another error.
+ */
+int kvm_meter_btf_load(const char *name, struct btf_blob *blob)
 {
 	struct file *file;
 	char path[64];
@@ -47,29 +53,8 @@ static int load(const char *name, struct btf_blob *blob)
 	return 0;
 }
 
-/**
- * kvm_meter_btf_offset() - Offset of a member in a structure of the kernel
- * @module: module that defines it, or NULL for the kernel itself
- * @type: name of the structure
- * @member: name of the member
- *
- * Context: process; reads /sys/kernel/btf in the caller's file system.
- * Return: offset in bytes; -ENOENT if there is no such file or member, -ESRCH
- * if there is no such structure, or another error.
- */
-long kvm_meter_btf_offset(const char *module, const char *type, const char *member)
+void kvm_meter_btf_unload(struct btf_blob *blob)
 {
-	struct btf_blob base = {}, split = {};
-	long ret;
-
-	ret = load("vmlinux", &base);
-	if (ret)
-		return ret;
-	if (module)
-		ret = load(module, &split);
-	if (!ret)
-		ret = btf_member_offset(&base, module ? &split : NULL, type, member);
-	vfree(split.data);
-	vfree(base.data);
-	return ret;
+	vfree(blob->data);
+	blob->data = NULL;
 }

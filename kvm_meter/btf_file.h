@@ -3,6 +3,9 @@
 #ifndef _KVM_METER_BTF_FILE_H
 #define _KVM_METER_BTF_FILE_H
 
-long kvm_meter_btf_offset(const char *module, const char *type, const char *member);
+#include "btf_parse.h"
+
+int kvm_meter_btf_load(const char *name, struct btf_blob *blob);
+void kvm_meter_btf_unload(struct btf_blob *blob);
 
 #endif /* _KVM_METER_BTF_FILE_H */

@@ -7,8 +7,8 @@
  */
 #include "hooks.h"
 
-#include <linux/jump_label.h>
 #include <linux/kvm_host.h>
+#include <linux/mutex.h>
 #include <linux/tracepoint.h>
 #include <asm/svm.h>
 
@@ -26,8 +26,9 @@ extern struct tracepoint __tracepoint_kvm_exit;
 /* VM_EXIT_REASON of the current VMCS; SDM volume 3, appendix B.3.1. */
 #define VMCS_EXIT_REASON	0x4402
 
-static DEFINE_STATIC_KEY_FALSE(exit_is_late);
-static enum kvm_meter_vendor hooked;
+/* The exit probe that is installed; NULL: none. */
+static DEFINE_MUTEX(exit_probe_mutex);
+static void *exit_probe;
 
 static __always_inline u64 vmx_exit_code(void)
 {
@@ -105,16 +106,6 @@ static __always_inline bool is_scaled(const struct kvm_vcpu *vcpu)
 	return unlikely(vcpu->arch.l1_tsc_scaling_ratio != 1ull << 32);
 }
 
-/* The time of the exit is the one that KVM stamped, in the guest's TSC. */
-notrace void kvm_meter_exit_svm_late(void *data, struct kvm_vcpu *vcpu, u64 code)
-{
-	if (is_scaled(vcpu))
-		kvm_meter_exit_slow(data, vcpu, code);
-	else
-		exit_fast(code, meter_clock_from_tsc(vcpu->arch.last_guest_tsc -
-						     vcpu->arch.l1_tsc_offset));
-}
-
 static notrace void probe_exit_svm(void *data, struct kvm_vcpu *vcpu, u32 isa)
 {
 	u64 code = svm_exit_code(vcpu);
@@ -123,10 +114,26 @@ static notrace void probe_exit_svm(void *data, struct kvm_vcpu *vcpu, u32 isa)
 		goto slow;
 	if (unlikely(code >= REASON_CODES))
 		goto slow;
-	if (static_branch_unlikely(&exit_is_late))
-		kvm_meter_exit_svm_late(data, vcpu, code);
-	else
-		exit_fast(code, meter_clock());
+	exit_fast(code, meter_clock());
+	return;
+
+slow:
+	kvm_meter_exit_slow(data, vcpu, code);
+}
+
+/* The time of the exit is the one that KVM stamped, in the guest's TSC. */
+static notrace void probe_exit_svm_late(void *data, struct kvm_vcpu *vcpu, u32 isa)
+{
+	u64 code = svm_exit_code(vcpu);
+
+	if (!on_fast_path(vcpu))
+		goto slow;
+	if (unlikely(code >= REASON_CODES))
+		goto slow;
+	if (is_scaled(vcpu))
+		goto slow;
+	exit_fast(code, meter_clock_from_tsc(vcpu->arch.last_guest_tsc -
+					     vcpu->arch.l1_tsc_offset));
 	return;
 
 slow:
@@ -134,21 +141,31 @@ slow:
 }
 
 /**
- * kvm_meter_hook_exit_settle() - Make the fast path follow what was found out
+ * kvm_meter_hook_exit_settle() - Let the fast path begin
+ *
+ * Once the first exit has shown when this kernel fires the event. For a late
+ * one the probes are exchanged. Both are installed for a moment, so that no
+ * exit is lost; the second one to see an exit finds that it is done.
  *
  * Context: process. Until it is done every vCPU stays on the slow path.
  */
 void kvm_meter_hook_exit_settle(void)
 {
-	if (meter_exit_style == METER_EXIT_LATE)
-		static_branch_enable(&exit_is_late);
-	if (meter_exit_style != METER_EXIT_UNKNOWN)
-		WRITE_ONCE(meter_fast_path_ready, true);
-}
-
-static void *exit_probe(enum kvm_meter_vendor vendor)
-{
-	return vendor == KVM_METER_VENDOR_INTEL ? (void *)probe_exit_vmx : (void *)probe_exit_svm;
+	if (READ_ONCE(meter_fast_path_ready))
+		return;
+	mutex_lock(&exit_probe_mutex);
+	if (!exit_probe || meter_exit_style == METER_EXIT_UNKNOWN)
+		goto unlock;
+	if (meter_exit_style == METER_EXIT_LATE && exit_probe == probe_exit_svm) {
+		if (tracepoint_probe_register(&__tracepoint_kvm_exit, probe_exit_svm_late, NULL))
+			goto unlock;
+		tracepoint_probe_unregister(&__tracepoint_kvm_exit, probe_exit_svm, NULL);
+		tracepoint_synchronize_unregister();
+		exit_probe = probe_exit_svm_late;
+	}
+	WRITE_ONCE(meter_fast_path_ready, true);
+unlock:
+	mutex_unlock(&exit_probe_mutex);
 }
 
 /**
@@ -159,25 +176,37 @@ static void *exit_probe(enum kvm_meter_vendor vendor)
  */
 int kvm_meter_hook_exit_add(enum kvm_meter_vendor vendor)
 {
+	void *probe = probe_exit_svm;
 	int ret;
 
 	if (vendor == KVM_METER_VENDOR_INTEL) {
 		meter_exit_style = METER_EXIT_EARLY;
 		meter_fast_path_ready = true;
+		probe = probe_exit_vmx;
+	} else if (meter_exit_style == METER_EXIT_LATE) {
+		probe = probe_exit_svm_late;
 	}
-	hooked = vendor;
-	ret = tracepoint_probe_register(&__tracepoint_kvm_exit, exit_probe(vendor), NULL);
+
+	mutex_lock(&exit_probe_mutex);
+	ret = tracepoint_probe_register(&__tracepoint_kvm_exit, probe, NULL);
 	if (ret)
-		return ret;
+		goto unlock;
 	ret = tracepoint_probe_register(&__tracepoint_kvm_entry, probe_entry, NULL);
 	if (ret)
-		tracepoint_probe_unregister(&__tracepoint_kvm_exit, exit_probe(vendor), NULL);
+		tracepoint_probe_unregister(&__tracepoint_kvm_exit, probe, NULL);
+	else
+		exit_probe = probe;
+unlock:
+	mutex_unlock(&exit_probe_mutex);
 	return ret;
 }
 
 void kvm_meter_hook_exit_del(void)
 {
+	mutex_lock(&exit_probe_mutex);
 	tracepoint_probe_unregister(&__tracepoint_kvm_entry, probe_entry, NULL);
-	tracepoint_probe_unregister(&__tracepoint_kvm_exit, exit_probe(hooked), NULL);
+	tracepoint_probe_unregister(&__tracepoint_kvm_exit, exit_probe, NULL);
+	exit_probe = NULL;
+	mutex_unlock(&exit_probe_mutex);
 	tracepoint_synchronize_unregister();
 }

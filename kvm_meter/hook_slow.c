@@ -207,7 +207,9 @@ void kvm_meter_exit_slow(void *data, struct kvm_vcpu *vcpu, u64 code)
 		rec->state = KVM_METER_HOST;
 		account_end(rec);
 	} else {
-		health_count(HEALTH_unmatched);
+		/* Two probes see each exit while they are being exchanged. */
+		if (meter_exit_style != METER_EXIT_LATE || READ_ONCE(meter_fast_path_ready))
+			health_count(HEALTH_unmatched);
 		goto unlock;
 	}
 	v->reason = reason;

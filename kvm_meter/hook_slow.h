@@ -21,9 +21,8 @@ enum meter_exit_style {
 extern enum meter_exit_style meter_exit_style;
 extern bool meter_fast_path_ready;
 
-/* The probes' own arguments come first, so that they can be tail calls. */
+/* The probes' own arguments come first, which makes for cheap tail calls. */
 void kvm_meter_entry_slow(void *data, struct kvm_vcpu *vcpu);
 void kvm_meter_exit_slow(void *data, struct kvm_vcpu *vcpu, u64 code);
-void kvm_meter_exit_svm_late(void *data, struct kvm_vcpu *vcpu, u64 code);
 
 #endif /* _KVM_METER_HOOK_SLOW_H */

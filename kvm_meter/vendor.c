@@ -23,21 +23,26 @@ static bool enlightened_vmcs(void)
 #endif
 }
 
-/* kvm_amd's BTF, or the kernel's where KVM is built in. */
-static long svm_offset(void)
+/* In the module's BTF, or in the kernel's where KVM is built in. */
+static long vendor_offset(const struct btf_blob *vmlinux, const char *module,
+			  const char *type, const char *member)
 {
-	long ret = kvm_meter_btf_offset("kvm_amd", "vcpu_svm", "vmcb");
+	struct btf_blob blob = {};
+	long ret = kvm_meter_btf_load(module, &blob);
 
 	if (ret == -ENOENT)
-		ret = kvm_meter_btf_offset(NULL, "vcpu_svm", "vmcb");
+		return btf_member_offset(vmlinux, NULL, type, member);
+	if (!ret)
+		ret = btf_member_offset(vmlinux, &blob, type, member);
+	kvm_meter_btf_unload(&blob);
 	return ret;
 }
 
-static const char *check_svm(bool *later)
+static const char *check_svm(const struct btf_blob *vmlinux, bool *later)
 {
-	long vmcb = svm_offset();
+	long vmcb = vendor_offset(vmlinux, "kvm_amd", "vcpu_svm", "vmcb");
 
-	if (vmcb == -ESRCH || vmcb == -ENOENT) {
+	if (vmcb == -ESRCH) {
 		*later = true;
 		return "waiting: kvm_amd is not loaded";
 	}
@@ -48,13 +53,12 @@ static const char *check_svm(bool *later)
 	return NULL;
 }
 
-static const char *check_vmx(bool *later)
+/* Nothing of kvm_intel's layout is relied on, only that it is there. */
+static const char *check_vmx(const struct btf_blob *vmlinux, bool *later)
 {
-	long vcpu = kvm_meter_btf_offset("kvm_intel", "vcpu_vmx", "vcpu");
+	long vcpu = vendor_offset(vmlinux, "kvm_intel", "vcpu_vmx", "vcpu");
 
-	if (vcpu == -ENOENT)
-		vcpu = kvm_meter_btf_offset(NULL, "vcpu_vmx", "vcpu");
-	if (vcpu == -ESRCH || vcpu == -ENOENT) {
+	if (vcpu == -ESRCH) {
 		*later = true;
 		return "waiting: kvm_intel is not loaded";
 	}
@@ -75,15 +79,23 @@ static const char *check_vmx(bool *later)
  */
 const char *kvm_meter_vendor_check(enum kvm_meter_vendor *vendor, bool *later)
 {
+	struct btf_blob vmlinux = {};
+	const char *text;
+
 	*later = false;
-	kvm_meter_hook_sched_layout(kvm_meter_btf_offset(NULL, "cfs_rq", "throttle_count"));
+	if (kvm_meter_btf_load("vmlinux", &vmlinux))
+		return "unavailable: /sys/kernel/btf/vmlinux cannot be read";
+	kvm_meter_hook_sched_layout(btf_member_offset(&vmlinux, NULL, "cfs_rq",
+						      "throttle_count"));
 	if (boot_cpu_has(X86_FEATURE_SVM)) {
 		*vendor = KVM_METER_VENDOR_AMD;
-		return check_svm(later);
-	}
-	if (boot_cpu_has(X86_FEATURE_VMX)) {
+		text = check_svm(&vmlinux, later);
+	} else if (boot_cpu_has(X86_FEATURE_VMX)) {
 		*vendor = KVM_METER_VENDOR_INTEL;
-		return check_vmx(later);
+		text = check_vmx(&vmlinux, later);
+	} else {
+		text = "unavailable: this CPU has neither SVM nor VMX";
 	}
-	return "unavailable: this CPU has neither SVM nor VMX";
+	kvm_meter_btf_unload(&vmlinux);
+	return text;
 }

@@ -258,12 +258,17 @@ static inline int kvm_meter_read_retry(const struct kvm_meter_vcpu *rec, __u64 d
 
 #define KVM_METER_READ_TRIES	1000
 
+#define KVM_METER_READ_FREE	(-1)
+#define KVM_METER_READ_AGAIN	(-2)
+
 /**
  * kvm_meter_read() - Read a vCPU's counters as they are now
  * @rec: element of kvm_meter_vcpu
  * @out: consistent copy of all but the reasons, brought up to this moment
  *
- * Return: 0, or -1 if the slot is free or no consistent copy could be had.
+ * Return: 0, KVM_METER_READ_FREE if the slot is free, or KVM_METER_READ_AGAIN if
+ * no consistent copy could be had. That happens where the host is itself a
+ * guest whose CPU was taken away in the middle of an update: try again later.
  */
 static inline int kvm_meter_read(const struct kvm_meter_vcpu *rec,
 				 struct kvm_meter_vcpu_head *out)
@@ -279,11 +284,11 @@ static inline int kvm_meter_read(const struct kvm_meter_vcpu *rec,
 		if (kvm_meter_read_retry(rec, done))
 			continue;
 		if (!out->vm_id || out->state == KVM_METER_FREE)
-			return -1;
+			return KVM_METER_READ_FREE;
 		kvm_meter_charge(out, now);
 		return 0;
 	}
-	return -1;
+	return KVM_METER_READ_AGAIN;
 }
 
 /**
@@ -337,7 +342,7 @@ static inline void kvm_meter_monotonic(struct kvm_meter_vcpu_head *out,
  * @i: slot; kvm_meter_info.names[i] is its name
  * @out: consistent copy
  *
- * Return: 0, or -1 if no consistent copy could be had.
+ * Return: 0, or KVM_METER_READ_AGAIN.
  */
 static inline int kvm_meter_read_reason(const struct kvm_meter_vcpu *rec, unsigned int i,
 					struct kvm_meter_reason *out)
@@ -351,7 +356,7 @@ static inline int kvm_meter_read_reason(const struct kvm_meter_vcpu *rec, unsign
 		if (!kvm_meter_read_retry(rec, done))
 			return 0;
 	}
-	return -1;
+	return KVM_METER_READ_AGAIN;
 }
 
 #endif /* _KVM_METER_ABI_H */
