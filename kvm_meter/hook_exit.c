@@ -151,7 +151,7 @@ slow:
  */
 void kvm_meter_hook_exit_settle(void)
 {
-	if (READ_ONCE(meter_fast_path_ready))
+	if (READ_ONCE(meter_probes_settled))
 		return;
 	mutex_lock(&exit_probe_mutex);
 	if (!exit_probe || meter_exit_style == METER_EXIT_UNKNOWN)
@@ -160,10 +160,16 @@ void kvm_meter_hook_exit_settle(void)
 		if (tracepoint_probe_register(&__tracepoint_kvm_exit, probe_exit_svm_late, NULL))
 			goto unlock;
 		tracepoint_probe_unregister(&__tracepoint_kvm_exit, probe_exit_svm, NULL);
-		tracepoint_synchronize_unregister();
 		exit_probe = probe_exit_svm_late;
+		/*
+		 * A CPU that is still in the old probe cannot be on the fast
+		 * path: its key is set at an entry, which is yet to come.
+		 */
+		WRITE_ONCE(meter_fast_path_ready, true);
+		tracepoint_synchronize_unregister();
 	}
 	WRITE_ONCE(meter_fast_path_ready, true);
+	WRITE_ONCE(meter_probes_settled, true);
 unlock:
 	mutex_unlock(&exit_probe_mutex);
 }
@@ -182,6 +188,7 @@ int kvm_meter_hook_exit_add(enum kvm_meter_vendor vendor)
 	if (vendor == KVM_METER_VENDOR_INTEL) {
 		meter_exit_style = METER_EXIT_EARLY;
 		meter_fast_path_ready = true;
+		meter_probes_settled = true;
 		probe = probe_exit_vmx;
 	} else if (meter_exit_style == METER_EXIT_LATE) {
 		probe = probe_exit_svm_late;

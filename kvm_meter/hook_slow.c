@@ -20,6 +20,7 @@
 
 enum meter_exit_style meter_exit_style;
 bool meter_fast_path_ready;
+bool meter_probes_settled;
 
 /**
  * kvm_meter_late_exit_ns() - Time of the exit whose event comes late
@@ -208,7 +209,7 @@ void kvm_meter_exit_slow(void *data, struct kvm_vcpu *vcpu, u64 code)
 		account_end(rec);
 	} else {
 		/* Two probes see each exit while they are being exchanged. */
-		if (meter_exit_style != METER_EXIT_LATE || READ_ONCE(meter_fast_path_ready))
+		if (READ_ONCE(meter_probes_settled))
 			health_count(HEALTH_unmatched);
 		goto unlock;
 	}

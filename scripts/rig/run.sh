@@ -118,6 +118,8 @@ cp "$RIG_DIR/guest/init.sh" "$work/"
 } >"$work/env"
 parts=(-C "$work" init.sh cmd env)
 if [ -n "$payload" ]; then
+	# not while another build is changing it
+	[ ! -e "$payload.lock" ] || take_lock 7 "$payload.lock" -s
 	# dereference the argument only: links inside the payload stay links
 	parts+=(--anchored --exclude='./kvm_*/*.o' --no-anchored
 		--exclude='.*.cmd' --exclude=.git
@@ -125,6 +127,7 @@ if [ -n "$payload" ]; then
 		-C "$(cd "$payload" && pwd)" .)
 fi
 tar --owner=0 --group=0 -cf "$work/payload.tar" "${parts[@]}"
+exec 7>&-
 
 console=$out/console.log
 rm -f "$out"/{console.log,output.log,files.tar,verdict}
