@@ -41,10 +41,12 @@ void account_open(struct kvm_meter_vcpu *rec, const struct kvm_meter_vcpu_head *
 }
 
 #define ADD(name, desc)	sum->name += head->name;
+
 void account_sum_head(struct kvm_meter_vm *sum, const struct kvm_meter_vcpu_head *head)
 {
 	KVM_METER_COUNTERS(ADD)
 }
+
 #undef ADD
 
 void account_sum_reasons(struct kvm_meter_vm_reason *sum, const struct kvm_meter_vcpu *rec)
@@ -58,9 +60,11 @@ void account_sum_reasons(struct kvm_meter_vm_reason *sum, const struct kvm_meter
 }
 
 #define ADD(name, desc)	sum->name += vm->name;
+
 void account_sum_owner(struct kvm_meter_owner *sum, const struct kvm_meter_vm *vm)
 {
 	sum->vms++;
 	KVM_METER_COUNTERS(ADD)
 }
+
 #undef ADD

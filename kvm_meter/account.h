@@ -14,7 +14,6 @@
 #else
 #include <stddef.h>
 #define barrier()	__asm__ __volatile__("" ::: "memory")
-#define __always_inline	inline __attribute__((always_inline))
 #endif
 
 static inline struct kvm_meter_vcpu_head *account_head(struct kvm_meter_vcpu *rec)

@@ -124,20 +124,22 @@ static void build(struct builder *b, struct btf_gen *gen)
 
 #define REC ((struct kvm_meter_reason *)NULL)
 	reason_id = begin_struct(b, "kvm_meter_reason", sizeof(*REC));
-	C(count,) C(time_ns,)
+	C(count, "")
+	C(time_ns, "")
 	add_member(b, "hist", hist_id, offsetof(typeof(*REC), hist));
 #undef REC
 	reasons_id = add_array(b, reason_id, u32_id, KVM_METER_REASONS);
 
 #define REC ((struct kvm_meter_vm_reason *)NULL)
 	vm_reason_id = begin_struct(b, "kvm_meter_vm_reason", sizeof(*REC));
-	C(count,) C(time_ns,)
+	C(count, "")
+	C(time_ns, "")
 #undef REC
 	vm_reasons_id = add_array(b, vm_reason_id, u32_id, KVM_METER_REASONS);
 
 #define REC ((struct kvm_meter_reason_name *)NULL)
 	name_id = begin_struct(b, "kvm_meter_reason_name", sizeof(*REC));
-	F(__u32, code,)
+	F(__u32, code, "")
 	add_member(b, "name", label_id, offsetof(typeof(*REC), name));
 #undef REC
 	names_id = add_array(b, name_id, u32_id, KVM_METER_REASONS);

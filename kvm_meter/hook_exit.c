@@ -16,12 +16,9 @@
 #include "clock.h"
 #include "compat_percpu.h"
 #include "hook_slow.h"
+#include "kvm_trace.h"
 #include "reason.h"
 #include "registry.h"
-
-/* Defined by kvm.ko; its trace.h is not among the kernel headers. */
-extern struct tracepoint __tracepoint_kvm_entry;
-extern struct tracepoint __tracepoint_kvm_exit;
 
 /* VM_EXIT_REASON of the current VMCS; SDM volume 3, appendix B.3.1. */
 #define VMCS_EXIT_REASON	0x4402
@@ -34,7 +31,10 @@ static __always_inline u64 vmx_exit_code(void)
 {
 	unsigned long value;
 
-	asm volatile("vmread %1, %0" : "=rm" (value) : "r" ((unsigned long)VMCS_EXIT_REASON) : "cc");
+	asm volatile("vmread %1, %0"
+		     : "=rm" (value)
+		     : "r" ((unsigned long)VMCS_EXIT_REASON)
+		     : "cc");
 	return value & 0xffff;
 }
 

@@ -17,7 +17,7 @@
 #define TABLE_BITS	12
 
 DEFINE_PER_CPU_ALIGNED(struct meter_cpu, meter_cpu);
-DEFINE_MUTEX(vm_mutex);
+DEFINE_MUTEX(vm_mutex); /* see registry.h */
 
 struct meter_vm *meter_vms;
 struct meter_vcpu *meter_vcpus;
@@ -247,7 +247,7 @@ static void refuse(const struct kvm_vcpu *vcpu)
 		return;
 	refused[refused_count].vcpu = vcpu;
 	refused[refused_count].kvm = vcpu->kvm;
-	smp_wmb();
+	smp_wmb(); /* is_refused() reads up to refused_count */
 	WRITE_ONCE(refused_count, refused_count + 1);
 }
 
@@ -272,7 +272,7 @@ static void map_last_thread(struct meter_vcpu *v, struct task_struct *thread)
 	if (!thread || kvm_meter_find_task(thread))
 		return;
 	kvm_meter_task_map(v, thread);
-	smp_mb();
+	smp_mb(); /* mapped before exit_state is looked at; the scheduler sees the map */
 	if (READ_ONCE(thread->exit_state))
 		kvm_meter_task_unmap(v);
 	else
@@ -481,7 +481,7 @@ int kvm_meter_vcpu_show(struct meter_vcpu *v, struct kvm_meter_vcpu_head *out)
 	 * A writer is in an update for some ten instructions, unless this host
 	 * is a guest itself and its CPU was taken away just then.
 	 */
-	for (tries = 0; tries < 50; tries++) {
+	for (tries = 0; tries < 250; tries++) {
 		raw_spin_lock_irqsave(&v->lock, flags);
 		kvm_meter_vcpu_refresh(v);
 		if (!kvm_meter_read(v->rec, out)) {
@@ -491,7 +491,7 @@ int kvm_meter_vcpu_show(struct meter_vcpu *v, struct kvm_meter_vcpu_head *out)
 			return 0;
 		}
 		raw_spin_unlock_irqrestore(&v->lock, flags);
-		udelay(50);
+		udelay(9);
 	}
 	health_count(HEALTH_torn_reads);
 	raw_spin_lock_irqsave(&v->lock, flags);

@@ -108,6 +108,7 @@ static ssize_t cgroup_id_show(struct dir *dir, const struct dir_attr *attr, char
 {
 	return u64_show(dir, attr, buf);
 }
+
 VM_ATTR(cgroup_id, cgroup_id_show);
 
 #define VCPU_ATTR(name_)						\

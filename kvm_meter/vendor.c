@@ -65,7 +65,7 @@ static const char *check_vmx(const struct btf_blob *vmlinux, bool *later)
 	if (vcpu < 0)
 		return "unavailable: the BTF of kvm_intel cannot be read";
 	if (enlightened_vmcs())
-		return "unavailable: exit reasons cannot be read from an enlightened VMCS (Hyper-V); load kvm_intel with enlightened_vmcs=0 on another hypervisor or on bare metal";
+		return "unavailable: Hyper-V's enlightened VMCS hides exit reasons";
 	return NULL;
 }
 

@@ -6,9 +6,9 @@
 
 /* The attribute that a binary attribute's read() is handed: const since 6.13. */
 #ifdef COMPAT_BIN_ATTR_CONST
-typedef const struct bin_attribute compat_bin_attribute;
+#define compat_bin_attribute const struct bin_attribute
 #else
-typedef struct bin_attribute compat_bin_attribute;
+#define compat_bin_attribute struct bin_attribute
 #endif
 
 #endif /* _COMPAT_SYSFS_H */

@@ -313,8 +313,8 @@ static inline void kvm_meter_monotonic(struct kvm_meter_vcpu_head *out,
 	if (out->name < prev->name)	\
 		out->name = prev->name;
 	/* All but the four, which are corrected together below. */
-	__KVM_METER_MAX(throttled_ns,)
-	__KVM_METER_MAX(blocked_ns,)
+	__KVM_METER_MAX(throttled_ns, "")
+	__KVM_METER_MAX(blocked_ns, "")
 	if (floor[2] < out->throttled_ns)
 		floor[2] = out->throttled_ns;
 	if (floor[3] < out->blocked_ns)
