@@ -7,18 +7,23 @@
 
 /*
  * Wipe a record for its next vCPU, all but seq and moves: a reader that looks
- * on sees an update under way until everything is gone.
+ * on sees an update under way until everything is gone. They take over what
+ * entries and exits were, so that what a reader compares never comes again.
  */
 void account_clear(struct kvm_meter_vcpu *rec)
 {
-	account_begin(rec);
+	__u64 gone = rec->entries + rec->exits;
+
+	rec->moves += gone + 1;
+	barrier();
 	rec->state = KVM_METER_FREE;
 	KVM_METER_COUNTERS(ZERO)
 	KVM_METER_VCPU_IDENT(ZERO_FIELD)
 	memset(rec->reasons, 0, sizeof(rec->reasons));
 	rec->since_ns = 0;
 	rec->cpu = 0;
-	account_end(rec);
+	barrier();
+	rec->seq += gone + 1;
 }
 
 #undef ZERO

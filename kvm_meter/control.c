@@ -17,6 +17,7 @@
 #include "vendor.h"
 
 static DEFINE_MUTEX(control_mutex);
+static bool open;		/* between init and exit of this file */
 static bool wanted;		/* what the user asked for */
 static bool armed;
 static bool asleep;		/* between suspend and resume */
@@ -32,6 +33,8 @@ static int arm_locked(void)
 	int ret;
 
 	lockdep_assert_held(&control_mutex);
+	if (!open)
+		return -ENODEV;
 	if (armed || asleep)
 		return 0;
 	text = kvm_meter_clock_trouble();
@@ -187,13 +190,29 @@ static int on_suspend(struct notifier_block *nb, unsigned long event, void *data
 
 static struct notifier_block pm_nb = { .notifier_call = on_suspend };
 
+/*
+ * The attribute "armed" is there before the last step of init and after the
+ * first of exit, and nobody may arm then.
+ */
+static void close_control(void)
+{
+	mutex_lock(&control_mutex);
+	open = false;
+	wanted = false;
+	disarm_locked("disarmed");
+	mutex_unlock(&control_mutex);
+}
+
 int kvm_meter_control_init(bool arm)
 {
 	int ret;
 
+	mutex_lock(&control_mutex);
+	open = true;
+	mutex_unlock(&control_mutex);
 	ret = register_module_notifier(&module_nb);
 	if (ret)
-		return ret;
+		goto err_close;
 	ret = register_pm_notifier(&pm_nb);
 	if (ret)
 		goto err_module;
@@ -207,13 +226,16 @@ err_pm:
 	unregister_pm_notifier(&pm_nb);
 err_module:
 	unregister_module_notifier(&module_nb);
+err_close:
+	close_control();
+	cancel_work_sync(&trouble_work);
 	return ret;
 }
 
 void kvm_meter_control_exit(void)
 {
+	close_control();
 	unregister_pm_notifier(&pm_nb);
 	unregister_module_notifier(&module_nb);
-	kvm_meter_disarm();
 	cancel_work_sync(&trouble_work);
 }

@@ -7,9 +7,19 @@
 #include "account.h"
 #include "clock.h"
 #include "control.h"
+#include "health.h"
 #include "hooks.h"
 #include "maps.h"
 #include "owner.h"
+
+/* The fast path does not look whether a code has a name. */
+static void count_unknown(struct meter_vcpu *v)
+{
+	u64 count = READ_ONCE(v->rec->reasons[KVM_METER_REASON_UNKNOWN].count);
+
+	atomic64_add(count - v->unknown_seen, &meter_health[HEALTH_unknown_reasons]);
+	v->unknown_seen = count;
+}
 
 /**
  * kvm_meter_fold_vm() - Work out a VM's record as of now
@@ -35,7 +45,7 @@ void kvm_meter_fold_vm(struct meter_vm *vm, struct kvm_meter_vm *sum)
 	rcu_read_lock();
 	list_for_each_entry_rcu(v, &vm->vcpus, link) {
 		kvm_meter_vcpu_show(v, &head);
-		WRITE_ONCE(v->rec->wall_ns, head.wall_ns);
+		count_unknown(v);
 		account_sum_head(sum, &head);
 		account_sum_reasons(sum->reasons, v->rec);
 		sum->vcpus++;

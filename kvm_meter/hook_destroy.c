@@ -28,8 +28,15 @@ static struct ftrace_ops destroy_ops = {
 	.flags = FTRACE_OPS_FL_SAVE_REGS | FTRACE_OPS_FL_PERMANENT,
 };
 
-/* Not exported: a kprobe that is taken off at once tells the address. */
-static unsigned long symbol_address(const char *name)
+/**
+ * kvm_meter_symbol() - Address of a function that is not exported
+ * @name: its name
+ *
+ * A kprobe that is taken off at once tells it; behind the ENDBR, if it has one.
+ *
+ * Return: the address, or 0.
+ */
+unsigned long kvm_meter_symbol(const char *name)
 {
 	struct kprobe kp = { .symbol_name = name };
 	unsigned long addr;
@@ -48,7 +55,7 @@ static unsigned long symbol_address(const char *name)
  */
 int kvm_meter_hook_destroy_add(void)
 {
-	unsigned long addr = symbol_address(DESTROY_VM);
+	unsigned long addr = kvm_meter_symbol(DESTROY_VM);
 	int ret;
 
 	if (!addr) {

@@ -195,6 +195,7 @@ int kvm_meter_hook_exit_add(enum kvm_meter_vendor vendor)
 	}
 
 	mutex_lock(&exit_probe_mutex);
+	WRITE_ONCE(meter_closing, false);
 	ret = tracepoint_probe_register(&__tracepoint_kvm_exit, probe, NULL);
 	if (ret)
 		goto unlock;
@@ -211,8 +212,10 @@ unlock:
 void kvm_meter_hook_exit_del(void)
 {
 	mutex_lock(&exit_probe_mutex);
-	tracepoint_probe_unregister(&__tracepoint_kvm_entry, probe_entry, NULL);
+	/* Exits first: an entry that no exit follows is noticed, see entry_slow. */
+	WRITE_ONCE(meter_closing, true);
 	tracepoint_probe_unregister(&__tracepoint_kvm_exit, exit_probe, NULL);
+	tracepoint_probe_unregister(&__tracepoint_kvm_entry, probe_entry, NULL);
 	exit_probe = NULL;
 	mutex_unlock(&exit_probe_mutex);
 	tracepoint_synchronize_unregister();

@@ -6,7 +6,8 @@
  * out that a thread is none of ours.
  *
  * Both events come under the thread's runqueue lock, in the order in which
- * they happen to it.
+ * they happen to it. Only a thread that wakes itself comes without the lock,
+ * and is left alone: it is on a CPU.
  */
 #include "hooks.h"
 
@@ -142,8 +143,11 @@ static void probe_sched_switch(void *data, bool preempt, struct task_struct *pre
 
 static void probe_sched_wakeup(void *data, struct task_struct *task)
 {
-	struct meter_vcpu *v = kvm_meter_find_task(task);
+	struct meter_vcpu *v;
 
+	if (task == current)
+		return;
+	v = kvm_meter_find_task(task);
 	if (likely(!v))
 		return;
 	raw_spin_lock(&v->lock);

@@ -21,6 +21,7 @@
 enum meter_exit_style meter_exit_style;
 bool meter_fast_path_ready;
 bool meter_probes_settled;
+bool meter_closing;
 
 /**
  * kvm_meter_late_exit_ns() - Time of the exit whose event comes late
@@ -113,6 +114,7 @@ void kvm_meter_entry_slow(void *data, struct kvm_vcpu *vcpu)
 
 	cpu_make_room(c, vcpu);
 	v = meet(vcpu);
+again:
 	task_leave_other(v);
 	if (!v)
 		return;
@@ -121,10 +123,15 @@ void kvm_meter_entry_slow(void *data, struct kvm_vcpu *vcpu)
 	rec = v->rec;
 	now = meter_clock();
 	kvm_meter_cpu_release(v);
+	/* While the probes are removed an entry may be one that no exit followed. */
+	if (READ_ONCE(meter_closing))
+		goto unlock;
 	if (v->task != current) {
 		kvm_meter_task_unmap(v);
-		kvm_meter_task_map(v, current);
-		rec->tid = current->pid;
+		if (!kvm_meter_task_map(v, current)) {
+			raw_spin_unlock(&v->lock);
+			goto again;
+		}
 	}
 	if (now < rec->since_ns)
 		health_count(HEALTH_clock_backwards);
@@ -138,6 +145,7 @@ void kvm_meter_entry_slow(void *data, struct kvm_vcpu *vcpu)
 	}
 	if (!v->entered) {
 		v->kvm_exits_base = vcpu->stat.exits - rec->exits;
+		v->kvm_exits_seen = vcpu->stat.exits;
 		v->entered = true;
 	} else {
 		kvm_meter_vcpu_refresh(v);
@@ -161,6 +169,7 @@ void kvm_meter_entry_slow(void *data, struct kvm_vcpu *vcpu)
 		c->reason = NULL;
 		WRITE_ONCE(c->key, vcpu);
 	}
+unlock:
 	raw_spin_unlock(&v->lock);
 }
 

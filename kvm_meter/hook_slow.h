@@ -20,6 +20,7 @@ enum meter_exit_style {
 
 extern enum meter_exit_style meter_exit_style;
 extern bool meter_fast_path_ready;
+extern bool meter_closing;		/* the probes are being removed */
 extern bool meter_probes_settled;	/* each exit is seen by one probe */
 
 /* The probes' own arguments come first, which makes for cheap tail calls. */

@@ -7,10 +7,31 @@
 #include <linux/fs.h>
 #include <linux/sched/signal.h>
 #include <linux/timekeeping.h>
+#include <linux/user_namespace.h>
 
 #include "escape.h"
 
 static char boot_id[KVM_METER_BOOT_ID_LEN];
+
+/**
+ * kvm_meter_ident_payer() - The user who answers for a process
+ * @task: a thread of the VMM
+ *
+ * A user may have many user ids in user namespaces of his own: they all count
+ * as his.
+ *
+ * Context: any, under rcu_read_lock().
+ */
+u32 kvm_meter_ident_payer(struct task_struct *task)
+{
+	const struct cred *cred = __task_cred(task);
+	const struct user_namespace *ns = cred->user_ns;
+	kuid_t uid = cred->uid;
+
+	for (; ns != &init_user_ns; ns = ns->parent)
+		uid = ns->owner;
+	return from_kuid(&init_user_ns, uid);
+}
 
 /**
  * kvm_meter_ident_take() - Note whose VM it is
@@ -28,6 +49,7 @@ void kvm_meter_ident_take(struct meter_ident *id, struct task_struct *task)
 
 	id->pid = leader->pid;
 	id->uid = from_kuid(&init_user_ns, task_uid(leader));
+	id->payer = kvm_meter_ident_payer(leader);
 	id->created_ns = ktime_get_real_fast_ns();
 	id->start_ns = leader->start_boottime;
 	memcpy(id->comm, leader->comm, sizeof(id->comm));

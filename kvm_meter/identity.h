@@ -13,6 +13,7 @@ struct cgroup;
 struct meter_ident {
 	pid_t pid;
 	u32 uid;
+	u32 payer;			/* user who answers for it, see _payer() */
 	u64 created_ns;
 	u64 start_ns;
 	u64 cgroup_id;
@@ -22,6 +23,7 @@ struct meter_ident {
 
 void kvm_meter_ident_take(struct meter_ident *id, struct task_struct *task);
 void kvm_meter_ident_publish(struct meter_ident *id, struct kvm_meter_vm *rec);
+u32 kvm_meter_ident_payer(struct task_struct *task);
 void kvm_meter_ident_drop(struct meter_ident *id);
 int kvm_meter_ident_init(void);
 

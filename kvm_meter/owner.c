@@ -16,11 +16,15 @@
 /* All under vm_mutex. */
 static unsigned int ended_slots, ended_used;
 static u64 ended_order;
-static struct kept {
+static struct kept {		/* what is known of each final record */
 	u64 order;
-	unsigned int owner;
+	unsigned int payer;	/* index in payers[] */
 } *kept;
-static unsigned int held[METER_OWNERS];	/* records of that owner in kept[] */
+static struct payer {		/* who holds final records */
+	u32 uid;
+	unsigned int held;
+} *payers;
+static u32 line_payer[METER_OWNERS]; /* who took the line of kvm_meter_owner */
 
 static int owner_find(u32 uid, u64 cgroup_id)
 {
@@ -35,7 +39,7 @@ static int owner_find(u32 uid, u64 cgroup_id)
 	return -1;
 }
 
-static int owner_add(u32 uid, u64 cgroup_id)
+static int owner_add(u32 uid, u64 cgroup_id, u32 payer)
 {
 	unsigned int i, mine = 0;
 	int free = -1;
@@ -45,11 +49,12 @@ static int owner_add(u32 uid, u64 cgroup_id)
 
 		if (!o->used && i && free < 0)
 			free = i;
-		if (o->used && o->uid == uid)
+		if (o->used && line_payer[i] == payer)
 			mine++;
 	}
-	if (free < 0 || (cgroup_id && mine >= OWNER_SHARE))
+	if (free < 0 || mine >= OWNER_SHARE + (cgroup_id ? 0 : 1))
 		return -1;
+	line_payer[free] = payer;
 	kvm_meter_map_owner(free)->uid = uid;
 	kvm_meter_map_owner(free)->cgroup_id = cgroup_id;
 	kvm_meter_map_owner(free)->used = 1;
@@ -58,19 +63,18 @@ static int owner_add(u32 uid, u64 cgroup_id)
 
 /*
  * The line for an owner: (user, cgroup), or the user's line for any cgroup if
- * it has used up its share, or line 0, which is everybody's, if there are more
- * users than lines.
+ * the share is used up, or line 0, which is everybody's.
  */
-static unsigned int owner_of(u32 uid, u64 cgroup_id)
+static unsigned int owner_of(u32 uid, u64 cgroup_id, u32 payer)
 {
 	int i = owner_find(uid, cgroup_id);
 
 	if (i < 0)
-		i = owner_add(uid, cgroup_id);
+		i = owner_add(uid, cgroup_id, payer);
 	if (i < 0)
 		i = owner_find(uid, 0);
 	if (i < 0)
-		i = owner_add(uid, 0);
+		i = owner_add(uid, 0, payer);
 	if (i < 0) {
 		health_count(HEALTH_owner_overflows);
 		i = 0;
@@ -78,39 +82,58 @@ static unsigned int owner_of(u32 uid, u64 cgroup_id)
 	return i;
 }
 
-/* Make room: the owner who holds the most final records loses its oldest. */
+/* As many lines as final records: there is always one that nobody has. */
+static unsigned int payer_of(u32 uid)
+{
+	unsigned int i, free = ended_slots;
+
+	for (i = 0; i < ended_slots; i++) {
+		if (payers[i].held && payers[i].uid == uid)
+			return i;
+		if (!payers[i].held && free == ended_slots)
+			free = i;
+	}
+	payers[free].uid = uid;
+	return free;
+}
+
+/* Make room: who holds the most final records loses the oldest of his. */
 static unsigned int evict(void)
 {
-	unsigned int i, most = 0, slot = 0;
+	unsigned int i, line, most = 0, slot = 0;
+	const struct kvm_meter_vm *old;
 	struct kvm_meter_owner *o;
 	u64 order = U64_MAX;
 
-	for (i = 1; i < METER_OWNERS; i++)
-		if (held[i] > held[most])
+	for (i = 1; i < ended_slots; i++)
+		if (payers[i].held > payers[most].held)
 			most = i;
 	for (i = 0; i < ended_slots; i++) {
-		if (kept[i].owner == most && kept[i].order < order) {
+		if (kept[i].payer == most && kept[i].order < order) {
 			order = kept[i].order;
 			slot = i;
 		}
 	}
-	o = kvm_meter_map_owner(most);
+	payers[most].held--;
+	old = kvm_meter_map_ended(slot);
+	line = owner_of(old->uid, old->cgroup_id, payers[most].uid);
+	o = kvm_meter_map_owner(line);
 	o->seq++;
 	barrier();
-	account_sum_owner(o, kvm_meter_map_ended(slot));
+	account_sum_owner(o, old);
 	barrier();
 	o->seq++;
-	held[most]--;
 	return slot;
 }
 
 /**
  * kvm_meter_owner_keep() - Keep a final record
  * @final: record of a VM that has ended
+ * @payer: user who answers for it
  *
  * Context: process, vm_mutex held.
  */
-void kvm_meter_owner_keep(const struct kvm_meter_vm *final)
+void kvm_meter_owner_keep(const struct kvm_meter_vm *final, u32 payer)
 {
 	unsigned int slot = ended_used < ended_slots ? ended_used++ : evict();
 	struct kvm_meter_vm *rec = kvm_meter_map_ended(slot);
@@ -118,8 +141,8 @@ void kvm_meter_owner_keep(const struct kvm_meter_vm *final)
 
 	lockdep_assert_held(&vm_mutex);
 	kept[slot].order = ended_order++;
-	kept[slot].owner = owner_of(final->uid, final->cgroup_id);
-	held[kept[slot].owner]++;
+	kept[slot].payer = payer_of(payer);
+	payers[kept[slot].payer].held++;
 
 	rec->seq = seq + 1;
 	barrier();
@@ -135,8 +158,11 @@ int kvm_meter_owner_init(unsigned int slots)
 	struct kvm_meter_owner *any = kvm_meter_map_owner(0);
 
 	kept = kvcalloc(slots, sizeof(*kept), GFP_KERNEL);
-	if (!kept)
+	payers = kvcalloc(slots, sizeof(*payers), GFP_KERNEL);
+	if (!kept || !payers) {
+		kvm_meter_owner_exit();
 		return -ENOMEM;
+	}
 	ended_slots = slots;
 	any->uid = ANY_UID;
 	any->used = 1;
@@ -146,4 +172,5 @@ int kvm_meter_owner_init(unsigned int slots)
 void kvm_meter_owner_exit(void)
 {
 	kvfree(kept);
+	kvfree(payers);
 }

@@ -7,7 +7,7 @@
 
 #define METER_OWNERS	1024
 
-void kvm_meter_owner_keep(const struct kvm_meter_vm *final);
+void kvm_meter_owner_keep(const struct kvm_meter_vm *final, u32 payer);
 int kvm_meter_owner_init(unsigned int ended_slots);
 void kvm_meter_owner_exit(void);
 

@@ -12,7 +12,6 @@
 #include <asm/svm.h>
 #include <asm/vmx.h>
 
-#include "health.h"
 #include "maps.h"
 
 struct reason {
@@ -48,22 +47,15 @@ static u16 slot_offset(unsigned int slot)
  */
 struct kvm_meter_reason *kvm_meter_reason_any(struct kvm_meter_vcpu *rec, u64 code)
 {
-	struct kvm_meter_reason *unknown = &rec->reasons[KVM_METER_REASON_UNKNOWN];
-	struct kvm_meter_reason *reason;
 	unsigned int i;
 
-	if (code < REASON_CODES) {
-		reason = meter_reason(rec, code);
-		if (reason == unknown)
-			health_count(HEALTH_unknown_reasons);
-		return reason;
-	}
+	if (code < REASON_CODES)
+		return meter_reason(rec, code);
 	/* 32 bits on kernels before 6.19, 64 since; some codes are negative. */
 	for (i = 0; i < reason_count; i++)
 		if ((u32)reasons[i].code == (u32)code)
 			return &rec->reasons[i];
-	health_count(HEALTH_unknown_reasons);
-	return unknown;
+	return &rec->reasons[KVM_METER_REASON_UNKNOWN];
 }
 
 /**

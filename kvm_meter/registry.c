@@ -9,6 +9,7 @@
 #include <linux/vmalloc.h>
 
 #include "account.h"
+#include "admit.h"
 #include "clock.h"
 #include "health.h"
 #include "maps.h"
@@ -27,24 +28,13 @@ static DEFINE_RAW_SPINLOCK(registry_lock);
 static DEFINE_RAW_SPINLOCK(task_table_lock);
 static struct hlist_nulls_head by_vcpu[1 << TABLE_BITS];
 static struct hlist_nulls_head by_task[1 << TABLE_BITS];
+static struct hlist_head by_kvm[1 << TABLE_BITS];
 static LIST_HEAD(free_vcpus);
 static LIST_HEAD(free_vms);
 static LIST_HEAD(live_vms);
 static LIST_HEAD(todo_vms);
 static unsigned int vcpus_used, vms_used;
 static u64 last_vm_id;
-
-/*
- * vCPUs that found no slot, so that each is counted once and costs little at
- * its next entries. Written under registry_lock, read without.
- */
-static struct {
-	const struct kvm_vcpu *vcpu;
-	const struct kvm *kvm;
-} refused[1024];
-static unsigned int refused_count;
-static u32 free_epoch, refused_epoch;
-static bool refused_say;
 
 /*
  * The chains end in their bucket's number: a reader that was carried into
@@ -81,13 +71,28 @@ again:
 	return NULL;
 }
 
-void kvm_meter_task_map(struct meter_vcpu *v, struct task_struct *task)
+/**
+ * kvm_meter_task_map() - Follow a thread on behalf of a vCPU
+ * @v: vCPU that no thread is followed for
+ * @task: the thread that runs it
+ *
+ * Context: vcpu->lock held.
+ * Return: false if another vCPU has the thread.
+ */
+bool kvm_meter_task_map(struct meter_vcpu *v, struct task_struct *task)
 {
+	bool mine;
+
 	lockdep_assert_held(&v->lock);
 	raw_spin_lock(&task_table_lock);
-	WRITE_ONCE(v->task, task);
-	hlist_nulls_add_head_rcu(&v->by_task, &by_task[hash_ptr(task, TABLE_BITS)]);
+	mine = !kvm_meter_find_task(task);
+	if (mine) {
+		WRITE_ONCE(v->task, task);
+		v->rec->tid = task->pid;
+		hlist_nulls_add_head_rcu(&v->by_task, &by_task[hash_ptr(task, TABLE_BITS)]);
+	}
 	raw_spin_unlock(&task_table_lock);
+	return mine;
 }
 
 void kvm_meter_task_unmap(struct meter_vcpu *v)
@@ -98,6 +103,7 @@ void kvm_meter_task_unmap(struct meter_vcpu *v)
 	raw_spin_lock(&task_table_lock);
 	hlist_nulls_del_rcu(&v->by_task);
 	WRITE_ONCE(v->task, NULL);
+	v->rec->tid = 0;
 	raw_spin_unlock(&task_table_lock);
 }
 
@@ -145,7 +151,7 @@ void kvm_meter_vcpu_refresh(struct meter_vcpu *v)
 {
 	struct kvm_meter_vcpu *rec = v->rec;
 	struct kvm_vcpu *vcpu = v->vcpu;
-	u64 exits, poll;
+	u64 exits, mine, done, poll;
 
 	lockdep_assert_held(&v->lock);
 	if (!vcpu)
@@ -156,16 +162,21 @@ void kvm_meter_vcpu_refresh(struct meter_vcpu *v)
 	    poll - v->halt_poll_base > rec->halt_poll_ns)
 		rec->halt_poll_ns = poll - v->halt_poll_base;
 
-	if (!v->entered || rec->state == KVM_METER_GUEST || v->late_exit)
+	done = kvm_meter_read_begin(rec);
+	if (!v->entered || READ_ONCE(rec->state) == KVM_METER_GUEST || v->late_exit)
 		return;
 	exits = READ_ONCE(vcpu->stat.exits);
-	if (exits < v->kvm_exits_base) {
+	mine = READ_ONCE(rec->exits);
+	/* It went into the guest and out meanwhile. */
+	if (kvm_meter_read_retry(rec, done))
+		return;
+	if (exits < v->kvm_exits_seen) {
 		/* Root may set the statistic to zero. */
 		health_count(HEALTH_stat_resets);
-		v->kvm_exits_base = exits - rec->exits - rec->synthetic_exits;
-		return;
+		v->kvm_exits_base = exits - mine - rec->synthetic_exits;
 	}
-	exits -= v->kvm_exits_base + rec->exits;
+	v->kvm_exits_seen = exits;
+	exits -= v->kvm_exits_base + mine;
 	if (exits < (1ull << 63) && exits > rec->synthetic_exits)
 		rec->synthetic_exits = exits;
 }
@@ -182,7 +193,7 @@ static struct meter_vm *vm_find(const struct kvm *kvm)
 {
 	struct meter_vm *vm;
 
-	list_for_each_entry(vm, &live_vms, link)
+	hlist_for_each_entry(vm, &by_kvm[hash_ptr(kvm, TABLE_BITS)], by_kvm)
 		if (vm->kvm == kvm)
 			return vm;
 	return NULL;
@@ -200,6 +211,7 @@ static struct meter_vm *vm_add(struct kvm *kvm, struct task_struct *task, u32 fl
 	vms_used++;
 	vm->id = ++last_vm_id;
 	vm->kvm = kvm;
+	hlist_add_head(&vm->by_kvm, &by_kvm[hash_ptr(kvm, TABLE_BITS)]);
 	vm->state = METER_VM_LIVE;
 	vm->flags = flags;
 	vm->vcpu_count = 0;
@@ -210,73 +222,16 @@ static struct meter_vm *vm_add(struct kvm *kvm, struct task_struct *task, u32 fl
 }
 
 /*
- * Nobody but root may hold more than three quarters of the slots: there is
- * always room for the VMs of others.
- */
-static bool share_used_up(u32 uid)
-{
-	unsigned int i, held = 0, share = meter_vcpu_slots / 4 * 3;
-
-	if (!uid || vcpus_used < share)
-		return false;
-	for (i = 0; i < meter_vcpu_slots; i++)
-		if (meter_vcpus[i].vm && meter_vcpus[i].vm->ident.uid == uid)
-			held++;
-	return held >= share;
-}
-
-static bool is_refused(const struct kvm_vcpu *vcpu)
-{
-	unsigned int i;
-
-	for (i = 0; i < READ_ONCE(refused_count); i++)
-		if (READ_ONCE(refused[i].vcpu) == vcpu)
-			return true;
-	return false;
-}
-
-static void refuse(const struct kvm_vcpu *vcpu)
-{
-	WRITE_ONCE(refused_epoch, free_epoch);
-	if (is_refused(vcpu))
-		return;
-	if (!atomic64_read(&meter_health[HEALTH_vcpu_overflows]))
-		refused_say = true;
-	health_count(HEALTH_vcpu_overflows);
-	if (refused_count == ARRAY_SIZE(refused))
-		return;
-	refused[refused_count].vcpu = vcpu;
-	refused[refused_count].kvm = vcpu->kvm;
-	smp_wmb(); /* is_refused() reads up to refused_count */
-	WRITE_ONCE(refused_count, refused_count + 1);
-}
-
-static void forget_refused(const struct kvm *kvm)
-{
-	unsigned int i = 0;
-
-	while (i < refused_count) {
-		if (refused[i].kvm == kvm)
-			refused[i] = refused[--refused_count];
-		else
-			i++;
-	}
-}
-
-/*
  * A vCPU that was there before the module: follow the thread that ran it last.
  * Not if that is dying: its last switch, which takes it off again, may be past.
  */
 static void map_last_thread(struct meter_vcpu *v, struct task_struct *thread)
 {
-	if (!thread || kvm_meter_find_task(thread))
+	if (!thread || !kvm_meter_task_map(v, thread))
 		return;
-	kvm_meter_task_map(v, thread);
 	smp_mb(); /* mapped before exit_state is looked at; the scheduler sees the map */
 	if (READ_ONCE(thread->exit_state))
 		kvm_meter_task_unmap(v);
-	else
-		v->rec->tid = thread->pid;
 }
 
 static struct meter_vcpu *vcpu_add_locked(struct kvm_vcpu *vcpu, struct task_struct *task,
@@ -288,8 +243,7 @@ static struct meter_vcpu *vcpu_add_locked(struct kvm_vcpu *vcpu, struct task_str
 
 	vm = vm_find(vcpu->kvm);
 	v = list_first_entry_or_null(&free_vcpus, struct meter_vcpu, link);
-	if (!v || share_used_up(from_kuid(&init_user_ns, task_uid(task)))) {
-		refuse(vcpu);
+	if (!kvm_meter_admit(vcpu, kvm_meter_ident_payer(task), v)) {
 		if (vm)
 			vm->flags |= KVM_METER_VM_PARTIAL;
 		return NULL;
@@ -299,12 +253,14 @@ static struct meter_vcpu *vcpu_add_locked(struct kvm_vcpu *vcpu, struct task_str
 		if (!vm)
 			return NULL;
 	}
-	vcpus_used++;
+	WRITE_ONCE(vcpus_used, vcpus_used + 1);
+	kvm_meter_admit_taken(vm->ident.payer);
 	list_del(&v->link);
 	v->vm = vm;
 	v->key_cpu = -1;
 	v->entered = false;
 	v->late_exit = false;
+	v->unknown_seen = 0;
 	v->reason = NULL;
 	v->exit_ns = 0;
 	v->halt_poll_base = vcpu->stat.generic.halt_poll_success_ns +
@@ -345,8 +301,7 @@ struct meter_vcpu *kvm_meter_vcpu_add(struct kvm_vcpu *vcpu, struct task_struct 
 {
 	struct meter_vcpu *v;
 
-	/* Refused before, and nothing has come free since. */
-	if (READ_ONCE(refused_epoch) == READ_ONCE(free_epoch) && is_refused(vcpu))
+	if (kvm_meter_refused(vcpu))
 		return NULL;
 	rcu_read_lock();
 	raw_spin_lock(&registry_lock);
@@ -355,7 +310,9 @@ struct meter_vcpu *kvm_meter_vcpu_add(struct kvm_vcpu *vcpu, struct task_struct 
 		v = vcpu_add_locked(vcpu, task, thread, state, flags);
 	raw_spin_unlock(&registry_lock);
 	rcu_read_unlock();
-	kvm_meter_retire_kick();
+	/* The interrupt that it raises would keep a refused guest from running. */
+	if (v || kvm_meter_admit_news())
+		kvm_meter_retire_kick();
 	return v;
 }
 
@@ -375,6 +332,7 @@ static void vm_end_locked(struct meter_vm *vm, u32 flags)
 		raw_spin_unlock(&v->lock);
 	}
 	vm->state = METER_VM_ENDED;
+	hlist_del(&vm->by_kvm);
 	vm->kvm = NULL;
 	vm->flags |= flags;
 	vm->ended_ns = ktime_get_real_fast_ns();
@@ -394,7 +352,7 @@ void kvm_meter_vm_end(struct kvm *kvm)
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&registry_lock, flags);
-	forget_refused(kvm);
+	kvm_meter_admit_forget(kvm);
 	vm = vm_find(kvm);
 	if (vm)
 		vm_end_locked(vm, 0);
@@ -417,7 +375,7 @@ void kvm_meter_vm_end_all(u32 vm_flags)
 	raw_spin_lock_irqsave(&registry_lock, flags);
 	while ((vm = list_first_entry_or_null(&live_vms, struct meter_vm, link)))
 		vm_end_locked(vm, vm_flags);
-	refused_count = 0;
+	kvm_meter_admit_forget_all();
 	raw_spin_unlock_irqrestore(&registry_lock, flags);
 }
 
@@ -428,8 +386,7 @@ struct meter_vm *kvm_meter_vm_todo(void)
 	unsigned long flags;
 
 	lockdep_assert_held(&vm_mutex);
-	if (xchg(&refused_say, false))
-		pr_warn("no slot left for a vCPU: it is not metered; see health/vcpu_overflows and load with a higher max_vcpus\n");
+	kvm_meter_admit_say();
 	raw_spin_lock_irqsave(&registry_lock, flags);
 	vm = list_first_entry_or_null(&todo_vms, struct meter_vm, todo);
 	if (vm)
@@ -449,14 +406,19 @@ void kvm_meter_vm_free(struct meter_vm *vm)
 	list_for_each_entry_safe(v, next, &vm->vcpus, link) {
 		v->vm = NULL;
 		list_move(&v->link, &free_vcpus);
-		vcpus_used--;
+		WRITE_ONCE(vcpus_used, vcpus_used - 1);
+		kvm_meter_admit_given_back(vm->ident.payer);
 	}
 	INIT_LIST_HEAD(&vm->vcpus);
 	vm->state = METER_VM_FREE;
 	list_add(&vm->link, &free_vms);
 	vms_used--;
-	WRITE_ONCE(free_epoch, free_epoch + 1);
 	raw_spin_unlock_irqrestore(&registry_lock, flags);
+}
+
+bool kvm_meter_slots_full(void)
+{
+	return READ_ONCE(vcpus_used) == meter_vcpu_slots;
 }
 
 void kvm_meter_usage(u32 *vcpus, u32 *vms)
@@ -487,6 +449,8 @@ int kvm_meter_vcpu_show(struct meter_vcpu *v, struct kvm_meter_vcpu_head *out)
 		if (!kvm_meter_read(v->rec, out)) {
 			kvm_meter_monotonic(out, &v->shown);
 			v->shown = *out;
+			if (out->state != KVM_METER_ENDED)
+				v->rec->wall_ns = out->wall_ns;
 			raw_spin_unlock_irqrestore(&v->lock, flags);
 			return 0;
 		}

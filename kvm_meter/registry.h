@@ -50,6 +50,7 @@ struct meter_vcpu {
 	struct kvm_meter_reason *reason; /* of the exit whose time runs, */
 	u64 exit_ns;			/* since then; 0: none */
 	u64 kvm_exits_base;
+	u64 kvm_exits_seen;		/* what KVM's statistic was last */
 	u64 halt_poll_base;
 	struct hlist_nulls_node by_vcpu;
 	struct hlist_nulls_node by_task;
@@ -58,6 +59,7 @@ struct meter_vcpu {
 	struct kvm_meter_vcpu_head shown; /* what was shown last */
 	struct meter_order order;	/* under order_mutex in sysfs_vm.c */
 	struct kobject *dir;		/* under vm_mutex */
+	u64 unknown_seen;		/* under vm_mutex: exits of no name that health has */
 };
 
 enum meter_vm_state {
@@ -73,6 +75,7 @@ struct meter_vm {
 	struct kvm_meter_vm *rec;	/* element of the map, for good */
 	struct list_head link;		/* free list or live list */
 	struct list_head todo;		/* in the worker's queue */
+	struct hlist_node by_kvm;
 	struct list_head vcpus;		/* RCU; grows only, until retired */
 	struct meter_ident ident;
 	u32 vcpu_count;
@@ -115,7 +118,7 @@ void kvm_meter_vm_end(struct kvm *kvm);
 void kvm_meter_vm_end_all(u32 flags);
 
 /* Under vcpu->lock. */
-void kvm_meter_task_map(struct meter_vcpu *v, struct task_struct *task);
+bool kvm_meter_task_map(struct meter_vcpu *v, struct task_struct *task);
 void kvm_meter_task_unmap(struct meter_vcpu *v);
 void kvm_meter_cpu_release(struct meter_vcpu *v);
 void kvm_meter_vcpu_refresh(struct meter_vcpu *v);
@@ -124,6 +127,7 @@ void kvm_meter_vcpu_refresh(struct meter_vcpu *v);
 struct meter_vm *kvm_meter_vm_todo(void);
 void kvm_meter_vm_free(struct meter_vm *vm);
 void kvm_meter_usage(u32 *vcpus, u32 *vms);
+bool kvm_meter_slots_full(void);
 int kvm_meter_vcpu_show(struct meter_vcpu *v, struct kvm_meter_vcpu_head *out);
 
 #endif /* _KVM_METER_REGISTRY_H */

@@ -38,7 +38,7 @@ static void retire(struct meter_vm *vm)
 	kvm_meter_sysfs_vm_remove(vm);
 	kvm_meter_fold_vm(vm, &final);
 	final.ended_ns = vm->ended_ns;
-	kvm_meter_owner_keep(&final);
+	kvm_meter_owner_keep(&final, vm->ident.payer);
 
 	list_for_each_entry(v, &vm->vcpus, link)
 		account_clear(v->rec);

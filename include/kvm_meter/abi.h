@@ -228,9 +228,11 @@ static inline void kvm_meter_charge(struct kvm_meter_vcpu_head *h, __u64 now)
  */
 static inline __u64 kvm_meter_read_begin(const struct kvm_meter_vcpu *rec)
 {
-	__u64 done = __kvm_meter_load(&rec->seq) + __kvm_meter_load(&rec->entries) +
-		     __kvm_meter_load(&rec->exits);
+	__u64 done = __kvm_meter_load(&rec->seq);
 
+	__kvm_meter_rmb();
+	done += __kvm_meter_load(&rec->entries);
+	done += __kvm_meter_load(&rec->exits);
 	__kvm_meter_rmb();
 	return done;
 }
@@ -242,18 +244,22 @@ static inline __u64 kvm_meter_read_begin(const struct kvm_meter_vcpu *rec)
  */
 static inline int kvm_meter_read_retry(const struct kvm_meter_vcpu *rec, __u64 done)
 {
-	__u64 entries, exits;
+	__u64 entries, exits, failed;
 	__u32 state;
 
 	__kvm_meter_rmb();
 	state = __kvm_meter_load(&rec->state);
+	__kvm_meter_rmb();
+	failed = __kvm_meter_load(&rec->failed);
 	entries = __kvm_meter_load(&rec->entries);
 	exits = __kvm_meter_load(&rec->exits);
+	/* Last: an update off the fast path would change all of the above. */
+	__kvm_meter_rmb();
 	if (__kvm_meter_load(&rec->moves) + entries + exits != done)
 		return 1;
 	if (state != KVM_METER_GUEST && state != KVM_METER_HOST)
 		return 0;
-	return entries - exits - __kvm_meter_load(&rec->failed) != (state == KVM_METER_GUEST);
+	return entries - exits - failed != (state == KVM_METER_GUEST);
 }
 
 #define KVM_METER_READ_TRIES	1000
