@@ -59,6 +59,8 @@ static void check_guests(void)
 		if (WAIT_FOR(guests[i]->data->progress > was[i] + 2, 10000))
 			continue;
 		show_thread(guests[i]->tid);
+		vcpu_pause(guests[i]);
+		vcpu_show(guests[i]);
 		REQUIRE(false, "guest %d stands still at %llu", i, was[i]);
 	}
 }

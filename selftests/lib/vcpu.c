@@ -55,6 +55,24 @@ int vcpu_run_once(struct vcpu *v)
 	return v->run->exit_reason;
 }
 
+/* Where a guest was when something went wrong. */
+void vcpu_show(struct vcpu *v)
+{
+	struct kvm_sregs sregs;
+	struct kvm_regs r;
+
+	if (ioctl(v->fd, KVM_GET_REGS, &r) || ioctl(v->fd, KVM_GET_SREGS, &sregs))
+		return;
+	tap_diag("rip %llx (guest_start + %llx) rsp %llx rflags %llx", r.rip, r.rip - GUEST_CODE,
+		 r.rsp, r.rflags);
+	tap_diag("rax %llx rcx %llx rdx %llx rsi %llx rdi %llx r8 %llx r9 %llx", r.rax, r.rcx,
+		 r.rdx, r.rsi, r.rdi, r.r8, r.r9);
+	tap_diag("cr0 %llx cr2 %llx cr3 %llx cr4 %llx efer %llx cs %x idt %llx", sregs.cr0,
+		 sregs.cr2, sregs.cr3, sregs.cr4, sregs.efer, sregs.cs.selector, sregs.idt.base);
+	tap_diag("count %llu progress %llu irqs %llu", v->data->count, v->data->progress,
+		 v->data->irqs);
+}
+
 bool vcpu_handle(struct vcpu *v, int reason)
 {
 	struct kvm_run *run = v->run;
@@ -80,6 +98,7 @@ bool vcpu_handle(struct vcpu *v, int reason)
 		v->hlts++;
 		return false;
 	default:
+		vcpu_show(v);
 		REQUIRE(false, "vCPU %u: KVM_RUN gave %d", v->id, reason);
 		return true;
 	}

@@ -66,6 +66,8 @@ void vcpu_program(struct vcpu *v, const char *program, __u64 count, __u64 arg);
 int vcpu_run_once(struct vcpu *v);
 /* Account for what KVM_RUN returned; true when the program has ended. */
 bool vcpu_handle(struct vcpu *v, int reason);
+/* Print its registers; it has to be out of KVM_RUN. */
+void vcpu_show(struct vcpu *v);
 /* In the calling thread, to the end of the program. */
 void vcpu_run(struct vcpu *v);
 void vcpu_set_msr(struct vcpu *v, __u32 msr, __u64 value);
