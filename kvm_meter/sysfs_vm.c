@@ -226,6 +226,7 @@ static struct attribute *vcpu_attrs[] = {
 	KVM_METER_COUNTERS(C)
 	NULL
 };
+
 #undef C
 
 ATTRIBUTE_GROUPS(vm);

@@ -8,4 +8,5 @@ set -euo pipefail
 kernel=${KERNEL:-6.12}
 payload=$("$RIG_DIR/build.sh" "$kernel")
 exec "$RIG_DIR/run.sh" --kernel "$kernel" --smp 2 --timeout 600 --live \
+	--env "DEMO_TTY=$([ -t 1 ] && echo 1)" \
 	--payload "$payload" -- scripts/demo/host.sh

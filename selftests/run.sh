@@ -35,7 +35,8 @@ unload()
 run_all()
 {
 	for program in "$dir"/*; do
-		[ -f "$program" ] && [ -x "$program" ] || continue
+		[ -f "$program" ] || continue
+		[ -x "$program" ] || continue
 		name=$(basename "$program")
 		case $name in
 		*"$pattern"*) ;;

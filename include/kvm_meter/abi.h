@@ -133,7 +133,7 @@ struct kvm_meter_info {
 #define __kvm_meter_tsc()		rdtsc_ordered()
 #else
 #define __kvm_meter_assert(cond)	_Static_assert(cond, #cond)
-#define __kvm_meter_load(p)		(*(const volatile __typeof__(*(p)) *)(p))
+#define __kvm_meter_load(p)		__atomic_load_n(p, __ATOMIC_RELAXED)
 #define __kvm_meter_rmb()		__atomic_thread_fence(__ATOMIC_ACQUIRE)
 #define __kvm_meter_tsc()		(_mm_lfence(), __rdtsc())
 #endif
@@ -153,7 +153,7 @@ __kvm_meter_assert(sizeof(struct kvm_meter_info) == 56 + 128 * 36);
  */
 static inline __u64 kvm_meter_tsc_to_ns(__u64 tsc, __u64 mult)
 {
-	return (__u64)(((unsigned __int128)tsc * mult) >> 32);
+	return (__u64)(((__uint128_t)tsc * mult) >> 32);
 }
 
 /**

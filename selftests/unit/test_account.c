@@ -28,7 +28,7 @@ static void open_record(__u64 vm_id, __u64 now)
 
 static bool stable(void)
 {
-	return rec.seq == rec.entries + rec.exits + rec.moves;
+	return !kvm_meter_read_retry(&rec, kvm_meter_read_begin(&rec));
 }
 
 static void test_open_clear(void)
