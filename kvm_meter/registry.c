@@ -103,7 +103,6 @@ void kvm_meter_task_unmap(struct meter_vcpu *v)
 	raw_spin_lock(&task_table_lock);
 	hlist_nulls_del_rcu(&v->by_task);
 	WRITE_ONCE(v->task, NULL);
-	v->rec->tid = 0;
 	raw_spin_unlock(&task_table_lock);
 }
 

@@ -41,7 +41,7 @@
 #define KVM_METER_VCPU_IDENT(F)						\
 	F(__u64, vm_id, "id of the VM; 0: the slot is free")		\
 	F(__u32, vcpu_id, "KVM's id of the vCPU")			\
-	F(__u32, tid, "thread that runs the vCPU; 0: none")		\
+	F(__u32, tid, "thread that ran the vCPU last; 0: none is known")		\
 	F(__u64, first_ns, "meter clock when the vCPU was first seen")	\
 	F(__u64, clock_mult, "meter clock: ns = (TSC * clock_mult) >> 32") \
 	F(__u64, failed, "VM-entries that failed: no exit followed")	\

@@ -50,7 +50,7 @@ static void test_overflow(void)
 	meter_map_open(&ended, "kvm_meter_ended");
 	vm = vm_create(40, 0);
 	run_all(vm);
-	id = meter_wait_tid(getpid());
+	id = meter_wait_pid(getpid());
 	EXPECT_EQ(exact_vcpus(vm, id), SLOTS, "vCPUs on record");
 	EXPECT_EQ(meter_u64("health/vcpu_overflows"), 40 - SLOTS, "health/vcpu_overflows");
 	meter_file(buf, sizeof(buf), "status");
@@ -64,7 +64,8 @@ static void test_overflow(void)
 	for (int i = 0; i < 3; i++) {
 		vm = vm_create(SLOTS, 0);
 		run_all(vm);
-		id = meter_wait_tid(getpid());
+		id = meter_wait_pid(getpid());
+		REQUIRE(WAIT_FOR(meter_exists("vms/%llu/vcpus/15", id), METER_APPEARS_MS), "vcpus/15");
 		EXPECT_EQ(exact_vcpus(vm, id), SLOTS, "vCPUs on record");
 		vm_destroy(vm);
 		EXPECT(meter_wait_gone(id), "vms/%llu is still there", id);
@@ -84,7 +85,7 @@ static void test_said_once(void)
 	vm = vm_create(40, 0);
 	run_all(vm);
 	run_all(vm);
-	meter_wait_tid(getpid());
+	meter_wait_pid(getpid());
 	sleep_ms(1500);
 	run_shell(buf, sizeof(buf), "dmesg | grep -c kvm_meter");
 	EXPECT(!strcmp(buf, "1\n"), "lines of kvm_meter in the kernel log: %s", buf);
@@ -141,7 +142,7 @@ static void test_share(void)
 	EXPECT_EQ(nr, SLOTS * 3 / 4, "vCPUs of a user on record");
 	vm = vm_create(SLOTS / 4, 0);
 	run_all(vm);
-	id = meter_wait_tid(getpid());
+	id = meter_wait_pid(getpid());
 	EXPECT_EQ(exact_vcpus(vm, id), SLOTS / 4, "vCPUs of root on record");
 	EXPECT_EQ(meter_u64("vms/%llu/uid", ids[0]), NOBODY, "uid");
 	end_child(pid);
@@ -182,7 +183,7 @@ static void test_bomb(void)
 	REQUIRE(WAIT_FOR(*vms > 20, 20000), "the bomb did not go off");
 	vm = vm_create(SLOTS / 4, 0);
 	run_all(vm);
-	id = meter_wait_tid(getpid());
+	id = meter_wait_pid(getpid());
 	EXPECT_EQ(exact_vcpus(vm, id), SLOTS / 4, "vCPUs of root on record");
 	run_all(vm);
 	for (unsigned int i = 0; i < vm->nr; i++)

@@ -47,6 +47,8 @@ void meter_expect_healthy(const char *except);
 /* The VM that thread @tid runs: its id (0: none), and KVM's id of the vCPU. */
 __u64 meter_find_tid(pid_t tid, unsigned int *vcpu);
 __u64 meter_wait_tid(pid_t tid);	/* waits for it, or fails the test */
+/* The first VM of process @pid; a vCPU that nobody runs has no thread. */
+__u64 meter_wait_pid(pid_t pid);
 bool meter_wait_gone(__u64 vm);
 /* Ids of the VMs of @pid in ascending order. */
 unsigned int meter_vms(pid_t pid, __u64 *ids, unsigned int max);

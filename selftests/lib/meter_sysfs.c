@@ -190,6 +190,15 @@ unsigned int meter_vms(pid_t pid, __u64 *ids, unsigned int max)
 	return f.nr;
 }
 
+__u64 meter_wait_pid(pid_t pid)
+{
+	__u64 vm = 0;
+
+	REQUIRE(WAIT_FOR(meter_vms(pid, &vm, 1), METER_APPEARS_MS),
+		"the VM of process %d did not appear in sysfs", pid);
+	return vm;
+}
+
 static void meter_dir(char *buf, size_t size, __u64 vm, int vcpu)
 {
 	if (vcpu == METER_VM)
