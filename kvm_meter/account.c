@@ -54,13 +54,14 @@ void account_sum_head(struct kvm_meter_vm *sum, const struct kvm_meter_vcpu_head
 
 #undef ADD
 
-void account_sum_reasons(struct kvm_meter_vm_reason *sum, const struct kvm_meter_vcpu *rec)
+void account_sum_reasons(struct kvm_meter_vm_reason *sum,
+			 const struct kvm_meter_vm_reason *reasons)
 {
 	unsigned int i;
 
 	for (i = 0; i < KVM_METER_REASONS; i++) {
-		sum[i].count += __kvm_meter_load(&rec->reasons[i].count);
-		sum[i].time_ns += __kvm_meter_load(&rec->reasons[i].time_ns);
+		sum[i].count += reasons[i].count;
+		sum[i].time_ns += reasons[i].time_ns;
 	}
 }
 

@@ -112,7 +112,8 @@ void account_clear(struct kvm_meter_vcpu *rec);
 void account_open(struct kvm_meter_vcpu *rec, const struct kvm_meter_vcpu_head *ident,
 		  __u64 now, __u32 state);
 void account_sum_head(struct kvm_meter_vm *sum, const struct kvm_meter_vcpu_head *head);
-void account_sum_reasons(struct kvm_meter_vm_reason *sum, const struct kvm_meter_vcpu *rec);
+void account_sum_reasons(struct kvm_meter_vm_reason *sum,
+			 const struct kvm_meter_vm_reason *reasons);
 void account_sum_owner(struct kvm_meter_owner *sum, const struct kvm_meter_vm *vm);
 
 #endif /* _KVM_METER_ACCOUNT_H */

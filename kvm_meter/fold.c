@@ -30,6 +30,7 @@ static void count_unknown(struct meter_vcpu *v)
  */
 void kvm_meter_fold_vm(struct meter_vm *vm, struct kvm_meter_vm *sum)
 {
+	static struct kvm_meter_vm_reason reasons[KVM_METER_REASONS]; /* under vm_mutex */
 	struct kvm_meter_vcpu_head head;
 	struct meter_vcpu *v;
 
@@ -44,10 +45,10 @@ void kvm_meter_fold_vm(struct meter_vm *vm, struct kvm_meter_vm *sum)
 	sum->as_of_ns = ktime_get_real_ns();
 	rcu_read_lock();
 	list_for_each_entry_rcu(v, &vm->vcpus, link) {
-		kvm_meter_vcpu_show(v, &head);
+		kvm_meter_vcpu_show(v, &head, reasons);
 		count_unknown(v);
 		account_sum_head(sum, &head);
-		account_sum_reasons(sum->reasons, v->rec);
+		account_sum_reasons(sum->reasons, reasons);
 		sum->vcpus++;
 	}
 	rcu_read_unlock();

@@ -426,14 +426,32 @@ void kvm_meter_usage(u32 *vcpus, u32 *vms)
 	*vms = READ_ONCE(vms_used);
 }
 
+/* All reasons of a vCPU, or none if they have changed meanwhile. */
+static bool reasons_read(const struct kvm_meter_vcpu *rec, u64 done,
+			 struct kvm_meter_vm_reason *reasons)
+{
+	unsigned int i;
+
+	if (!reasons)
+		return true;
+	for (i = 0; i < KVM_METER_REASONS; i++) {
+		reasons[i].count = READ_ONCE(rec->reasons[i].count);
+		reasons[i].time_ns = READ_ONCE(rec->reasons[i].time_ns);
+	}
+	return !kvm_meter_read_retry(rec, done);
+}
+
 /**
  * kvm_meter_vcpu_show() - Read a vCPU for sysfs and for the sums of its VM
  * @v: vCPU
  * @out: its counters at this moment; none ever goes back
+ * @reasons: its reasons at the same moment, so that they add up to the exits;
+ *	or NULL
  *
  * Return: 0, or -ESTALE if @out is what was shown last time.
  */
-int kvm_meter_vcpu_show(struct meter_vcpu *v, struct kvm_meter_vcpu_head *out)
+int kvm_meter_vcpu_show(struct meter_vcpu *v, struct kvm_meter_vcpu_head *out,
+			struct kvm_meter_vm_reason *reasons)
 {
 	unsigned long flags;
 	int tries;
@@ -443,9 +461,12 @@ int kvm_meter_vcpu_show(struct meter_vcpu *v, struct kvm_meter_vcpu_head *out)
 	 * is a guest itself and its CPU was taken away just then.
 	 */
 	for (tries = 0; tries < 250; tries++) {
+		u64 done;
+
 		raw_spin_lock_irqsave(&v->lock, flags);
 		kvm_meter_vcpu_refresh(v);
-		if (!kvm_meter_read(v->rec, out)) {
+		done = kvm_meter_read_begin(v->rec);
+		if (!kvm_meter_read(v->rec, out) && reasons_read(v->rec, done, reasons)) {
 			kvm_meter_monotonic(out, &v->shown);
 			v->shown = *out;
 			if (out->state != KVM_METER_ENDED)

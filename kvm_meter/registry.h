@@ -128,6 +128,7 @@ struct meter_vm *kvm_meter_vm_todo(void);
 void kvm_meter_vm_free(struct meter_vm *vm);
 void kvm_meter_usage(u32 *vcpus, u32 *vms);
 bool kvm_meter_slots_full(void);
-int kvm_meter_vcpu_show(struct meter_vcpu *v, struct kvm_meter_vcpu_head *out);
+int kvm_meter_vcpu_show(struct meter_vcpu *v, struct kvm_meter_vcpu_head *out,
+			struct kvm_meter_vm_reason *reasons);
 
 #endif /* _KVM_METER_REGISTRY_H */

@@ -10,6 +10,7 @@
 #include <linux/slab.h>
 #include <linux/sysfs.h>
 
+#include "account.h"
 #include "compat_sysfs.h"
 #include "reason.h"
 #include "registry.h"
@@ -53,12 +54,12 @@ static ssize_t counter_show(struct dir *dir, const struct dir_attr *attr, char *
 	u64 sum = 0;
 
 	if (dir->vcpu) {
-		kvm_meter_vcpu_show(dir->vcpu, &head);
+		kvm_meter_vcpu_show(dir->vcpu, &head, NULL);
 		return sysfs_emit(buf, "%llu\n", *(u64 *)((void *)&head + attr->offset));
 	}
 	rcu_read_lock();
 	list_for_each_entry_rcu(v, &dir->vm->vcpus, link) {
-		kvm_meter_vcpu_show(v, &head);
+		kvm_meter_vcpu_show(v, &head, NULL);
 		sum += *(u64 *)((void *)&head + attr->offset);
 	}
 	rcu_read_unlock();
@@ -153,47 +154,26 @@ static ssize_t reasons_text(char *buf, size_t room, loff_t pos, struct meter_ord
 	return len;
 }
 
-/* A vCPU's reasons together, so that their sum is a number of exits it had. */
-static void reasons_of(const struct kvm_meter_vcpu *rec, struct kvm_meter_vm_reason *out)
-{
-	unsigned int i, tries;
-
-	for (tries = 0; tries < KVM_METER_READ_TRIES; tries++) {
-		u64 done = kvm_meter_read_begin(rec);
-
-		for (i = 0; i < KVM_METER_REASONS; i++) {
-			out[i].count = READ_ONCE(rec->reasons[i].count);
-			out[i].time_ns = READ_ONCE(rec->reasons[i].time_ns);
-		}
-		if (!kvm_meter_read_retry(rec, done))
-			return;
-		cpu_relax();
-	}
-}
-
 static ssize_t reasons_read(struct file *file, struct kobject *kobj, compat_bin_attribute *attr,
 			    char *buf, loff_t pos, size_t room)
 {
 	struct kvm_meter_vm_reason *sum, *one;
+	struct kvm_meter_vcpu_head head;
 	struct dir *dir = container_of(kobj, struct dir, kobj);
 	struct meter_vcpu *v;
 	ssize_t ret;
-	int i;
 
 	sum = kcalloc(2 * KVM_METER_REASONS, sizeof(*sum), GFP_KERNEL);
 	if (!sum)
 		return -ENOMEM;
 	one = sum + KVM_METER_REASONS;
 	if (dir->vcpu) {
-		reasons_of(dir->vcpu->rec, sum);
+		kvm_meter_vcpu_show(dir->vcpu, &head, sum);
 	} else {
 		rcu_read_lock();
 		list_for_each_entry_rcu(v, &dir->vm->vcpus, link) {
-			reasons_of(v->rec, one);
-			for (i = 0; i < KVM_METER_REASONS; i++) {
-				sum[i].count += one[i].count;
-				sum[i].time_ns += one[i].time_ns;
-			}
+			kvm_meter_vcpu_show(v, &head, one);
+			account_sum_reasons(sum, one);
 		}
 		rcu_read_unlock();
 	}

@@ -70,14 +70,15 @@ static void test_sums(void)
 {
 	static struct kvm_meter_vm vm;
 	static struct kvm_meter_owner owner;
+	static struct kvm_meter_vm_reason reasons[KVM_METER_REASONS];
 	struct kvm_meter_vcpu_head head = { .guest_ns = 5, .exits = 7, .migrations = 11 };
 
-	rec.reasons[9].count = 4;
-	rec.reasons[9].time_ns = 40;
+	reasons[9].count = 4;
+	reasons[9].time_ns = 40;
 	account_sum_head(&vm, &head);
 	account_sum_head(&vm, &head);
-	account_sum_reasons(vm.reasons, &rec);
-	account_sum_reasons(vm.reasons, &rec);
+	account_sum_reasons(vm.reasons, reasons);
+	account_sum_reasons(vm.reasons, reasons);
 	EXPECT_EQ(vm.guest_ns, 10, "guest_ns");
 	EXPECT_EQ(vm.exits, 14, "exits");
 	EXPECT_EQ(vm.migrations, 22, "migrations");
