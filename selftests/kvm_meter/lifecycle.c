@@ -73,8 +73,9 @@ static void test_before(void)
 	vcpu_join(sleeper);
 	meter_map_open(&vcpus, "kvm_meter_vcpu");
 	rec = meter_vcpu(&vcpus, sleep_id, 0);
-	EXPECT_EQ(rec->entries, 1, "entries of the one that slept");
-	EXPECT_EQ(rec->exits, 1, "exits of the one that slept");
+	/* One of its own; an interrupt of the host may have come before it. */
+	EXPECT(rec->exits >= 1, "the one that slept has no exit");
+	EXPECT_EQ(rec->entries, rec->exits, "entries of the one that slept");
 	spin->data->stop = 1;
 	vcpu_join(spin);
 	meter_expect_healthy(NULL);
