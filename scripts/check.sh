@@ -83,14 +83,16 @@ prepare()
 		"$RIG_DIR/build.sh" "$1" >"$out/$1.payload"
 }
 
-# Shapes of machines that tests ask for; "default" is always one of them.
+# Shapes of machines that the wanted tests ask for: see selftests/machines.
 shapes()
 {
-	{
-		echo default
-		sed -n 's/^\([A-Za-z0-9_-]*\):.*/\1/p' "$TREE/selftests/machines" \
-			2>/dev/null
-	} | awk '!seen[$0]++'
+	local file program shape
+	for file in "$TREE"/selftests/kvm_*/*.c; do
+		program=$(basename "$file" .c)
+		[[ $program == *"$pattern"* ]] || continue
+		shape=$(sed -n "s/^$program @ //p" "$TREE/selftests/machines")
+		echo "${shape:-default}"
+	done | awk '!seen[$0]++'
 }
 
 # boot KERNEL SHAPE: one host; what came of it goes to files only.

@@ -63,7 +63,7 @@ accel_args()
 	elif [ "$1" = kvm ]; then
 		printf '%s\n' -accel kvm -cpu host,migratable=off,+invtsc
 	else
-		printf '%s\n' -accel tcg,thread=multi
+		printf '%s\n' -accel "tcg,thread=${RIG_TCG_THREAD:-multi}"
 		printf '%s\n' -cpu max,+invtsc,x-force-features=on
 	fi
 }

@@ -5,6 +5,7 @@
 #
 #   --machine SHAPE    a shape by its name in selftests/machines
 #   --smp SMP          QEMU's -smp (2)       --mem SIZE    memory (2G)
+#   --tcg-thread MODE  emulate CPUs in parallel (multi) or in turn (single)
 #   --icount           clock and TSC count instructions: repeatable; one CPU
 #   --timeout S        give up after S seconds (600)
 #   --payload DIR      comes to lie in /run/rig/tree; the command starts there
@@ -35,6 +36,7 @@ options()
 		--machine)	machine "$2"; shift ;;
 		--smp)		smp=$2; shift ;;
 		--mem)		mem=$2; shift ;;
+		--tcg-thread)	RIG_TCG_THREAD=$2; shift ;;
 		--icount)	icount=1 smp=1 ;;
 		--timeout)	timeout=$2; shift ;;
 		--payload)	payload=$2; shift ;;
