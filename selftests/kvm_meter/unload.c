@@ -61,6 +61,7 @@ static void check_guests(void)
 		show_thread(guests[i]->tid);
 		vcpu_pause(guests[i]);
 		vcpu_show(guests[i]);
+		vcpu_blame(guests[i], false);
 		REQUIRE(false, "guest %d stands still at %llu", i, was[i]);
 	}
 }

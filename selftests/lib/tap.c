@@ -13,8 +13,9 @@
 
 #define TAP_TIMEOUT	60
 #define TAP_AT_END	8
+#define TAP_TRIES	4
 
-enum { TAP_PASS = 0, TAP_FAIL = 1, TAP_SKIP = 4 };
+enum { TAP_PASS = 0, TAP_FAIL = 1, TAP_SKIP = 4, TAP_AGAIN = 5 };
 
 /* Shared between the program and the test's process. */
 static struct tap_shared {
@@ -64,6 +65,18 @@ void tap_skip(const char *fmt, ...)
 	vsnprintf(shared->why, sizeof(shared->why), fmt, ap);
 	va_end(ap);
 	tap_end(TAP_SKIP);
+}
+
+void tap_again(const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	tap_diag("%s", text);
+	tap_end(TAP_AGAIN);
 }
 
 void tap_fail(bool fatal, const char *file, int line, const char *fmt, ...)
@@ -116,7 +129,18 @@ static int tap_child(void (*fn)(void), unsigned int timeout)
 	/* A failure before the skip stays a failure. */
 	if (WEXITSTATUS(status) == TAP_SKIP)
 		return shared->failures ? TAP_FAIL : TAP_SKIP;
+	if (WEXITSTATUS(status) == TAP_AGAIN)
+		return shared->failures ? TAP_FAIL : TAP_AGAIN;
 	return WEXITSTATUS(status) ? TAP_FAIL : TAP_PASS;
+}
+
+static int tap_test(const struct tap_test *t)
+{
+	int result = TAP_AGAIN;
+
+	for (int i = 0; i < TAP_TRIES && result == TAP_AGAIN; i++)
+		result = tap_child(t->fn, t->timeout ? t->timeout : TAP_TIMEOUT);
+	return result == TAP_AGAIN ? TAP_FAIL : result;
 }
 
 static void tap_list(const struct tap_suite *suite)
@@ -155,7 +179,7 @@ int tap_main(const struct tap_suite *suite, int argc, char **argv)
 			continue;
 		}
 		if (setup == TAP_PASS) {
-			result = tap_child(t->fn, t->timeout ? t->timeout : TAP_TIMEOUT);
+			result = tap_test(t);
 			memcpy(why, shared->why, sizeof(why));
 		}
 		printf("%sok %u %s%s%s\n", result == TAP_FAIL ? "not " : "", i + 1,

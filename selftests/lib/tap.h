@@ -30,6 +30,11 @@ int tap_main(const struct tap_suite *suite, int argc, char **argv);
 
 void tap_diag(const char *fmt, ...) TAP_PRINTF(1, 2);
 void tap_skip(const char *fmt, ...) TAP_PRINTF(1, 2) __attribute__((noreturn));
+/*
+ * End the test: it is not known what it would have said, as the machine below
+ * went wrong. It is run again, a few times at most; then it has failed.
+ */
+void tap_again(const char *fmt, ...) TAP_PRINTF(1, 2) __attribute__((noreturn));
 void tap_fail(bool fatal, const char *file, int line, const char *fmt, ...)
 	TAP_PRINTF(4, 5);
 /* Run by the test's process before it ends, also after a fatal failure. */

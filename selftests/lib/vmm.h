@@ -68,6 +68,8 @@ int vcpu_run_once(struct vcpu *v);
 bool vcpu_handle(struct vcpu *v, int reason);
 /* Print its registers; it has to be out of KVM_RUN. */
 void vcpu_show(struct vcpu *v);
+/* Run the test again if its emulator, not KVM, broke this guest. */
+void vcpu_blame(struct vcpu *v, bool shutdown);
 /* In the calling thread, to the end of the program. */
 void vcpu_run(struct vcpu *v);
 void vcpu_set_msr(struct vcpu *v, __u32 msr, __u64 value);
