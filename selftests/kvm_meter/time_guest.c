@@ -146,13 +146,17 @@ static void check_schedstat(struct spinner *s, const char *name)
 {
 	__u64 wall = s->b.raw - s->a.raw;
 
-	/* Both are of the same switches; the reads are some moments apart. */
+	/*
+	 * Both are of the same switches; the reads are some moments apart, and
+	 * the scheduler counts a wait when it ends: up to a slice is missing,
+	 * which on an emulated host is 100 ms and more.
+	 */
 	tap_diag("%s: by the scheduler %llu us on a CPU, %llu us waiting", name,
 		 (s->run_b - s->run_a) / 1000, (s->wait_b - s->wait_a) / 1000);
 	EXPECT_NEAR(SNAP_DELTA(s->a, s->b, steal_ns), s->wait_b - s->wait_a,
-		    wall / 50 + 20 * NSEC_PER_MSEC, "steal_ns by the scheduler's account");
+		    wall / 20 + 50 * NSEC_PER_MSEC, "steal_ns by the scheduler's account");
 	EXPECT_NEAR(SNAP_DELTA(s->a, s->b, guest_ns) + SNAP_DELTA(s->a, s->b, host_ns),
-		    s->run_b - s->run_a, wall / 20 + 20 * NSEC_PER_MSEC,
+		    s->run_b - s->run_a, wall / 20 + 50 * NSEC_PER_MSEC,
 		    "guest_ns + host_ns by the scheduler's account");
 }
 
