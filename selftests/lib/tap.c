@@ -15,8 +15,6 @@
 #define TAP_AT_END	8
 #define TAP_TRIES	4
 
-enum { TAP_PASS = 0, TAP_FAIL = 1, TAP_SKIP = 4, TAP_AGAIN = 5 };
-
 /* Shared between the program and the test's process. */
 static struct tap_shared {
 	int failures;

@@ -23,6 +23,9 @@ struct tap_suite {
 	void (*cleanup)(void);
 };
 
+/* Exit status of a test's process. */
+enum { TAP_PASS = 0, TAP_FAIL = 1, TAP_SKIP = 4, TAP_AGAIN = 5 };
+
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define TAP_PRINTF(a, b) __attribute__((format(printf, a, b)))
 

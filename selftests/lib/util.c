@@ -165,7 +165,11 @@ int wait_child(pid_t pid)
 
 	if (waitpid(pid, &status, 0) < 0)
 		return -1;
-	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+	if (WIFSIGNALED(status))
+		return 128 + WTERMSIG(status);
+	if (WEXITSTATUS(status) == TAP_AGAIN)
+		tap_again("in child %d", pid);
+	return WEXITSTATUS(status);
 }
 
 int run_shell(char *buf, size_t size, const char *fmt, ...)
