@@ -155,7 +155,8 @@ again:
 	rec->entries++;
 	kvm_meter_charge(account_head(rec), now);
 	rec->state = KVM_METER_GUEST;
-	if (v->exit_ns)
+	/* An exit whose event never came has no reason that time could go to. */
+	if (v->exit_ns && !v->late_exit)
 		account_reason_time(v->reason, now > v->exit_ns ? now - v->exit_ns : 0);
 	v->exit_ns = 0;
 	v->late_exit = false;
