@@ -8,7 +8,7 @@ set -euo pipefail
 
 # package:proof, where the proof is a command or a file
 # (QEMU is not among them: the rig runs that of a root)
-needs="mmdebstrap:mmdebstrap cpio:cpio e2fsprogs:mke2fs xz-utils:xz kmod:modprobe
+needs="mmdebstrap:mmdebstrap cpio:cpio xorriso:xorriso e2fsprogs:mke2fs xz-utils:xz kmod:modprobe
 rsync:rsync git:git make:make gcc:gcc libc6-dev:/usr/include/stdio.h util-linux:flock
 debian-archive-keyring:/usr/share/keyrings/debian-archive-keyring.gpg
 ca-certificates:/etc/ssl/certs"
