@@ -79,7 +79,7 @@ suite()
 
 prepare()
 {
-	"$RIG_DIR/root.sh" "$1" && "$RIG_DIR/image.sh" "$1" &&
+	"$RIG_DIR/root.sh" "$1" && "$RIG_DIR/image.sh" "$1" >/dev/null &&
 		"$RIG_DIR/build.sh" "$1" >"$out/$1.payload"
 }
 

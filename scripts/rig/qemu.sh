@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash
-# How the host machine is emulated: by which QEMU, which accelerator, which CPU.
-# Sourced.
+# shellcheck shell=bash disable=SC2154,SC2034	# run.sh's variables
+# A host by QEMU: an AMD one emulated by TCG, or either kind by KVM where that
+# nests.  Sourced by run.sh.
 
 # qemu_root NAME: the kernel whose root has the QEMU to use, so that the same one
 # runs wherever the rig runs.  Before 8.1, TCG translates a page without locking
@@ -30,28 +30,6 @@ qemu_command()
 		-L "$root/usr/share/qemu" -L "$root/usr/share/seabios"
 }
 
-# Hardware KVM serves only if it nests.
-accel_pick()
-{
-	local vendor
-	if [ -n "${RIG_ACCEL:-}" ]; then
-		echo "$RIG_ACCEL"
-		return
-	fi
-	for vendor in amd intel; do
-		case $(cat /sys/module/kvm_$vendor/parameters/nested 2>/dev/null) in
-		1 | Y)
-			if [ -w /dev/kvm ] &&
-				grep -qwE 'svm|vmx' /proc/cpuinfo; then
-				echo kvm
-				return
-			fi
-			;;
-		esac
-	done
-	echo tcg
-}
-
 # accel_args ACCEL ICOUNT: QEMU's options for it, one a line.  TCG has no
 # invariant TSC bit of its own, though its TSC is one: the host's, or under
 # icount the instruction counter.
@@ -66,4 +44,43 @@ accel_args()
 		printf '%s\n' -accel "tcg,thread=${RIG_TCG_THREAD:-multi}"
 		printf '%s\n' -cpu max,+invtsc,x-force-features=on
 	fi
+}
+
+qemu_ready()
+{
+	local name
+	name=$(qemu_root "$kernel")
+	"$RIG_DIR/root.sh" "$name"
+	mapfile -t qemu_words < <(qemu_command "$name")
+}
+
+# Starts it in the background; vm is its process.
+qemu_start()
+{
+	local args
+	mapfile -t args < <(accel_args "$accel" "$icount")
+	"${qemu_words[@]}" -nodefaults -no-user-config -display none -no-reboot \
+		-M q35 "${args[@]}" -smp "$smp" -m "$mem" \
+		-kernel "$image/vmlinuz" -initrd "$image/initramfs" -append "$cmdline" \
+		-chardev "file,id=console,path=$console" -serial chardev:console \
+		-drive "if=none,id=root,format=raw,snapshot=on,file=$root.ext4" \
+		-device virtio-blk-pci,drive=root,addr=0x10 \
+		-drive "if=none,id=load,format=raw,readonly=on,file=$work/payload.tar" \
+		-device virtio-blk-pci,drive=load,addr=0x11 \
+		-device virtio-serial-pci,addr=0x12 \
+		-chardev "file,id=output,path=$out/output.log" \
+		-device virtserialport,nr=1,chardev=output \
+		-chardev "file,id=files,path=$out/files.tar" \
+		-device virtserialport,nr=2,chardev=files \
+		-chardev "file,id=verdict,path=$out/verdict" \
+		-device virtserialport,nr=3,chardev=verdict \
+		"${qemu[@]}" </dev/null \
+		2> >(grep -v CPUID.80000007H:EDX.invtsc >"$out/emulator.log") &
+	vm=$!
+}
+
+# Files and verdict came by ports of their own.
+qemu_end()
+{
+	:
 }
