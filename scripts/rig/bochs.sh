@@ -160,6 +160,7 @@ bochs_start()
 		"$state/saved/config" >"$dir/state/config"
 	sed -i "s|\"$dir/console\"|\"$console\"|; s|\"$dir/output\"|\"$out/output.log\"|" \
 		"$dir/state/config"
+	: >"$console"
 	"$bochs/bochs" -q -r "$dir/state" </dev/null >"$out/emulator.log" 2>&1 &
 	vm=$!
 }

@@ -16,7 +16,7 @@ done
 export CFLAGS="-O3 -pipe" CXXFLAGS="-O3 -pipe"
 ./configure --enable-vmx=2 --enable-cpu-level=6 --enable-x86-64 --enable-smp \
 	--enable-avx --enable-evex --enable-pci \
-	--enable-all-optimizations --enable-handlers-chaining \
+	--disable-large-ramfile --enable-all-optimizations --enable-handlers-chaining \
 	--with-nogui --disable-show-ips --disable-stats --disable-docbook
 make -j"$1" LDFLAGS=-all-static
 
