@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "vendor.h"
 
+#include <linux/err.h>
+#include <linux/file.h>
+#include <linux/fs.h>
 #include <linux/kvm_host.h>
 #include <asm/cpufeature.h>
 #include <asm/hypervisor.h>
@@ -9,13 +12,28 @@
 #include "btf_file.h"
 #include "hooks.h"
 
+#define EVMCS_PARAM	"/sys/module/kvm_intel/parameters/enlightened_vmcs"
+
 /*
- * Under Hyper-V kvm_intel keeps its VMCS in memory ("enlightened"), where
- * VMREAD does not reach.
+ * Under Hyper-V kvm_intel may keep its VMCS in memory ("enlightened"), where
+ * VMREAD does not reach. Whether it does is up to Hyper-V and to a parameter,
+ * which kvm_intel clears when it is loaded and does not.
  */
 static bool enlightened_vmcs(void)
 {
 #if IS_ENABLED(CONFIG_HYPERV)
+	struct file *file = filp_open(EVMCS_PARAM, O_RDONLY, 0);
+	loff_t pos = 0;
+	ssize_t len;
+	char value;
+
+	if (IS_ERR(file))
+		goto guess;
+	len = kernel_read(file, &value, 1, &pos);
+	fput(file);
+	if (len == 1)
+		return value != 'N';
+guess:
 	return x86_hyper_type == X86_HYPER_MS_HYPERV &&
 	       (ms_hyperv.nested_features & HV_X64_ENLIGHTENED_VMCS_VERSION);
 #else
