@@ -3,22 +3,33 @@
 # make check: every test on every supported kernel.
 #
 # Suites: "rig" (does the rig see what it should), "host" (unit tests on this
-# machine), "lint", then one per kernel and machine shape: the tree is built in
-# the kernel's root, a host boots, selftests/run.sh runs in it.  All speak TAP.
-# KERNEL, TEST, JOBS and V: see make help.
+# machine), "lint", then one per kernel, kind of host and shape of it: the tree is
+# built in the kernel's root, a host boots, selftests/run.sh runs in it.  All speak
+# TAP.  KERNEL, HOST, TEST, QUICK, JOBS and V: see make help.
 set -euo pipefail
 # shellcheck source=scripts/rig/common.sh
 . "$(dirname "$0")/rig/common.sh"
 
+{ # read as a whole, as this file may change while it runs
 start=$SECONDS
+# A quick look: the newest LTS kernel, and the programs that find most in least time.
+declare -A quick=([amd]="exits time_guest sysfs_abi" [intel]="exits sysfs_abi")
+if [ "${QUICK:-}" = 1 ]; then
+	KERNEL=${KERNEL:-6.12}
+else
+	QUICK=
+fi
+read -ra hosts <<<"${HOST:-amd intel}"
+for host in "${hosts[@]}"; do
+	[[ $host =~ ^(amd|intel)$ ]] || die "no host '$host'; there are: amd intel"
+done
 read -ra kernels <<<"${KERNEL:-$(kernel_names | xargs)}"
 for kernel in "${kernels[@]}"; do
 	kernel_line "$kernel" >/dev/null
 done
 pattern=${TEST:-}
-cpus=$(nproc)
-jobs=${JOBS:-$((cpus / 2 > 1 ? cpus / 2 : 1))}
-unset MAKEFLAGS MFLAGS KERNEL TEST
+slots=${JOBS:-$(nproc)}
+unset MAKEFLAGS MFLAGS KERNEL TEST HOST
 
 "$RIG_DIR/deps.sh"
 mkdir -p "$RUNS"
@@ -83,35 +94,71 @@ prepare()
 		"$RIG_DIR/build.sh" "$1" >"$out/$1.payload"
 }
 
-# Shapes of machines that the wanted tests ask for: see selftests/machines.
-shapes()
+# programs HOST: the programs that are wanted there, as patterns for run.sh
+programs()
 {
-	local file program shape
-	for file in "$TREE"/selftests/kvm_*/*.c; do
-		program=$(basename "$file" .c)
-		[[ $program == *"$pattern"* ]] || continue
-		shape=$(sed -n "s/^$program @ //p" "$TREE/selftests/machines")
-		echo "${shape:-default}"
-	done | awk '!seen[$0]++'
+	if [ -n "$pattern" ]; then
+		echo "$pattern"
+	elif [ -n "$QUICK" ]; then
+		echo "${quick[$1]}"
+	fi
 }
 
-# boot KERNEL SHAPE: one host; what came of it goes to files only.
+# shapes HOST: those that the wanted programs ask for, see selftests/machines
+shapes()
+{
+	local file program word words
+	words=$(programs "$1")
+	for file in "$TREE"/selftests/kvm_*/*.c; do
+		program=$(basename "$file" .c)
+		for word in ${words:-""}; do
+			[[ $program == *"$word"* ]] || continue
+			"$TREE/selftests/shapes.sh" "$1" "$program"
+			break
+		done
+	done | awk -v quick="$QUICK" '!seen[$0]++ && (!quick || $0 == "default")'
+}
+
+# cost HOST SHAPE: the CPUs of this machine that such a host keeps busy
+cost()
+{
+	if [ "$1" = intel ] || grep -q "^$2:.*--tcg-thread single" "$TREE/selftests/machines"; then
+		echo 1
+	else
+		echo 2
+	fi
+}
+
+# How long a host took when all of it ran last, to say how long it may take.
+times=$CACHE/times
+took()
+{
+	cat "$times/$1" 2>/dev/null || echo 300
+}
+
+# boot KERNEL HOST SHAPE: one host; what came of it goes to files only.
 boot()
 {
-	local dir=$out/$1.$2 code=0
+	local name=$1.$2.$3 dir=$out/$1.$2.$3 code=0 words
 	mkdir -p "$dir"
+	words=$(programs "$2")
 	echo $SECONDS >"$dir/began"
-	"$RIG_DIR/run.sh" --kernel "$1" --timeout "${RIG_TIMEOUT:-900}" \
-		--env "RIG_MACHINE=$2" --machine "$2" --out "$dir" --quiet \
-		--payload "$(cat "$out/$1.payload")" \
-		-- selftests/run.sh ${pattern:+"$pattern"} >"$dir/rig.log" 2>&1 ||
-		code=$?
+	# shellcheck disable=SC2086	# words
+	"$RIG_DIR/run.sh" --kernel "$1" --host "$2" --machine "$3" \
+		--timeout "${RIG_TIMEOUT:-1800}" --env "RIG_MACHINE=$3" \
+		--out "$dir" --quiet --payload "$(cat "$out/$1.payload")" \
+		-- selftests/run.sh $words >"$dir/rig.log" 2>&1 || code=$?
+	if [ $code = 0 ] && [ -z "$words" ]; then
+		mkdir -p "$times"
+		echo $((SECONDS - $(cat "$dir/began"))) >"$times/$name"
+	fi
 	echo $code >"$dir/code"
 }
 
 collect()
 {
-	local name=$1/$2 dir=$out/$1.$2 code
+	local name=$1/$2/$3 dir=$out/$1.$2.$3 code
+	name=${name%/default}
 	code=$(cat "$dir/code" 2>/dev/null || echo 1)
 	[ "${V:-}" != 1 ] || cat "$dir/output.log"
 	[ -f "$dir/output.log" ] || : >"$dir/output.log"
@@ -140,7 +187,7 @@ progress()
 	for dir in "$out"/*.*/; do
 		[ -f "$dir/began" ] || continue
 		[ ! -f "$dir/code" ] || continue
-		say "$(basename "$dir" | sed 's/\(.*\)\./\1\//'):" \
+		say "$(basename "$dir" | sed -E 's/\.(amd|intel)\./\/\1\//; s/\/default$//'):" \
 			"$((SECONDS - $(cat "$dir/began"))) s," \
 			"$(grep -cE '^(not )?ok ' "$dir/output.log" 2>/dev/null || :)" \
 			"results, last:" \
@@ -148,7 +195,7 @@ progress()
 	done
 }
 
-say "kernels: ${kernels[*]}; logs in $out"
+say "kernels: ${kernels[*]}; hosts: ${hosts[*]}; logs in $out"
 declare -A preparing
 for kernel in "${kernels[@]}"; do
 	prepare "$kernel" &
@@ -163,11 +210,15 @@ for kernel in "${kernels[@]}"; do
 	fi
 done
 
-suite rig "$RIG_DIR/selftest.sh" "${ready[@]:0:1}"
+if [ -n "$QUICK" ]; then
+	suite rig "$RIG_DIR/selftest.sh"
+else
+	suite rig "$RIG_DIR/selftest.sh" "${ready[@]:0:1}"
+fi
 if make -s -n -C "$TREE/selftests" check-host >/dev/null 2>&1; then
 	suite host make -s --no-print-directory -C "$TREE/selftests" check-host
 fi
-[ ! -x "$TREE/scripts/lint/run.sh" ] || suite lint "$TREE/scripts/lint/run.sh"
+[ -n "$QUICK" ] || [ ! -x "$TREE/scripts/lint/run.sh" ] || suite lint "$TREE/scripts/lint/run.sh"
 
 shown=$SECONDS
 todo=()
@@ -176,26 +227,46 @@ rig | host | lint)	ready=() ;;
 esac
 if [ -x "$TREE/selftests/run.sh" ]; then
 	for kernel in "${ready[@]}"; do
-		for shape in $(shapes); do
-			todo+=("$kernel $shape")
+		for host in "${hosts[@]}"; do
+			for shape in $(shapes "$host"); do
+				todo+=("$kernel $host $shape")
+			done
 		done
 	done
 fi
-running=()
-while [ ${#todo[@]} != 0 ] || [ ${#running[@]} != 0 ]; do
-	while [ ${#todo[@]} != 0 ] && [ ${#running[@]} -lt "$jobs" ]; do
-		read -r kernel shape <<<"${todo[0]}"
-		say "$kernel/$shape: booting a host ($((${#todo[@]} - 1)) more to go)"
-		boot "$kernel" "$shape" &
-		running+=("${todo[0]}")
-		todo=("${todo[@]:1}")
+running=() busy=0
+
+# Start what fits beside what runs; a host that is too large for the machine runs
+# alone.
+start_some()
+{
+	local job later=() need name
+	for job in "${todo[@]}"; do
+		read -r kernel host shape <<<"$job"
+		need=$(cost "$host" "$shape")
+		if [ $busy != 0 ] && [ $((busy + need)) -gt "$slots" ]; then
+			later+=("$job")
+			continue
+		fi
+		name=$kernel/$host/$shape
+		boot "$kernel" "$host" "$shape" &
+		running+=("$job")
+		busy=$((busy + need))
+		say "${name%/default}: booting a host (about" \
+			"$(took "$kernel.$host.$shape") s)"
 	done
+	todo=("${later[@]}")
+}
+
+while [ ${#todo[@]} != 0 ] || [ ${#running[@]} != 0 ]; do
+	[ ${#todo[@]} = 0 ] || start_some
 	sleep 0.2
 	still=()
 	for job in "${running[@]}"; do
-		read -r kernel shape <<<"$job"
-		if [ -f "$out/$kernel.$shape/code" ]; then
-			collect "$kernel" "$shape"
+		read -r kernel host shape <<<"$job"
+		if [ -f "$out/$kernel.$host.$shape/code" ]; then
+			busy=$((busy - $(cost "$host" "$shape")))
+			collect "$kernel" "$host" "$shape"
 		else
 			still+=("$job")
 		fi
@@ -220,3 +291,5 @@ echo
 echo "logs: $out ($((SECONDS - start)) s)"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ] && [ "$passed" != 0 ]
+exit
+}

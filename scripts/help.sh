@@ -15,8 +15,11 @@ See it run; needs root and Debian 12 or 13, nothing else
   make demo               a KVM host boots, two tenants run, the meter shows them
 
 Test; the same needs
-  make check              every test on every supported kernel
+  make check              every test on every supported kernel, AMD and Intel
+  make check QUICK=1      under 5 minutes: the newest LTS kernel, the programs that
+                          find most, unit tests
   make check KERNEL=6.12  on that one only (blanks between several)
+  make check HOST=intel   on one kind of host only: amd or intel
   make check TEST=WORD    only the tests and suites with WORD in their names
   make bench              instructions per exit, with KERNEL=... as above
   make lint               the static checks only
@@ -24,13 +27,15 @@ Test; the same needs
 Variables
   KERNEL=NAME...          of: $(awk '!/^ *(#|$)/ { print $1 }' scripts/kernels.list | xargs)
                           (scripts/kernels.list)
-  JOBS=N                  hosts that boot at a time (one per 2 CPUs)
-  RIG_TIMEOUT=SECONDS     for all tests of one host (900)
+  JOBS=N                  CPUs to keep busy with hosts (all of them); an AMD host
+                          takes 2, an emulated Intel one 1
+  RIG_TIMEOUT=SECONDS     for all tests of one host (1800)
   KVM_METER_CACHE=DIR     roots, builds and logs of runs (~/.cache/kvm_meter)
   DEBIAN_MIRROR=URL       where roots come from (http://deb.debian.org)
   V=1                     check shows all output as it comes
-  RIG_ACCEL=kvm|tcg       how hosts run (kvm where it nests, else tcg)
+  RIG_ACCEL=kvm|tcg       how hosts run: by KVM, or emulated (KVM where it nests)
 
 A command of your own in such a host:
   scripts/rig/run.sh --kernel 6.12 --live -- uname -a
+  scripts/rig/run.sh --kernel 6.12 --host intel --live -- uname -a
 EOF

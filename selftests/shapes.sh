@@ -1,0 +1,25 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# shapes.sh HOST PROGRAM: the shapes of hosts of that kind (amd, intel) in which a
+# test program runs, by the file machines.
+
+exec awk -v host="$1" -v program="$2" '
+	/^(#|$)/ { next }
+	$1 ~ /:$/ {
+		name = substr($1, 1, length($1) - 1)
+		for (i = 2; i < NF; i++)
+			if ($i == "--host")
+				of[name] = $(i + 1)
+		next
+	}
+	$2 == "@" && $1 == program {
+		for (i = 3; i <= NF; i++)
+			if ($i == "default" || of[$i] == host) {
+				print $i
+				found = 1
+			}
+	}
+	END {
+		if (!found)
+			print "default"
+	}' "$(dirname "$0")/machines"
