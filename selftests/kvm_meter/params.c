@@ -7,6 +7,7 @@
 #include <linux/bpf.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -209,6 +210,37 @@ static void test_unload_clean(void)
 	meter_reload(NULL);
 }
 
+#define EVMCS_PARAM	"/sys/module/kvm_intel/parameters/enlightened_vmcs"
+#define EVMCS_FAKE	"/tmp/kvm_meter_evmcs"
+
+static void evmcs_off(void)
+{
+	umount(EVMCS_PARAM);
+	unlink(EVMCS_FAKE);
+}
+
+/* Where kvm_intel says that it uses one; another file over its own says so here. */
+static void test_evmcs(void)
+{
+	char buf[512];
+
+	if (!kvm_is_intel())
+		tap_skip("AMD has no enlightened VMCS");
+	if (!file_exists(EVMCS_PARAM))
+		tap_skip("this kernel has no Hyper-V support");
+	meter_cleanup();
+	tap_at_end(evmcs_off);
+	run_shell(NULL, 0, "dmesg -C; echo Y >" EVMCS_FAKE);
+	REQUIRE(!mount(EVMCS_FAKE, EVMCS_PARAM, NULL, MS_BIND, NULL), "mount: %s",
+		strerror(errno));
+	EXPECT_EQ(-meter_load(NULL), ENODEV, "errno of insmod");
+	expect_clean("an enlightened VMCS");
+	run_shell(buf, sizeof(buf), "dmesg | grep kvm_meter");
+	EXPECT(strstr(buf, "enlightened VMCS"), "the kernel log says: %s", buf);
+	evmcs_off();
+	meter_reload(NULL);
+}
+
 static const struct tap_test tests[] = {
 	{ "bad parameters are refused", test_bad_params, 0 },
 	{ "a second load is refused", test_second_load, 0 },
@@ -216,6 +248,7 @@ static const struct tap_test tests[] = {
 	{ "armed=0, arming and disarming", test_arming, 0 },
 	{ "each init step fails in turn and leaves nothing", test_init_steps, 120 },
 	{ "rmmod leaves nothing", test_unload_clean, 0 },
+	{ "an enlightened VMCS is refused", test_evmcs, 0 },
 };
 
 int main(int argc, char **argv)
