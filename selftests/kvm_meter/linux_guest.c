@@ -34,6 +34,12 @@ static pid_t qemu, other;
 
 static void end_all(void)
 {
+	char buf[2048];
+
+	if (tap_failed()) {
+		run_shell(buf, sizeof(buf), "tail -n 15 " DIR "/console " DIR "/qemu.log");
+		tap_diag("%s", buf);
+	}
 	if (qemu)
 		end_child(qemu);
 	if (other)
@@ -114,8 +120,6 @@ static void wait_console(const char *word, const struct kvm_meter_vcpu *rec,
 	struct kvm_meter_vcpu_head h;
 
 	while (!console_has(word, line, size)) {
-		if (raw_ns() > end)
-			run_shell(NULL, 0, "tail -n 5 " DIR "/console " DIR "/qemu.log >&2");
 		REQUIRE(raw_ns() < end, "the guest did not say %s in %d s", word, BOOT_MS / 1000);
 		meter_read(rec, &h);
 		kvm_meter_monotonic(&h, prev);
