@@ -13,6 +13,7 @@ Build
 
 See it run; needs root and Debian 12 or 13, nothing else
   make demo               a KVM host boots, two tenants run, the meter shows them
+  make demo HOST=intel    on an Intel host (small guests where that is emulated)
 
 Test; the same needs
   make check              every test on every supported kernel, AMD and Intel

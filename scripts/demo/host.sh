@@ -7,6 +7,7 @@
 #
 # DEMO_SECONDS   length of the live part (20)
 # DEMO_TTY=1     redraw the live table in place, in colour
+# DEMO_SMALL=1   tenants of a few instructions each, not Linux in QEMU
 set -euo pipefail
 tree=$(cd "$(dirname "$0")/../.." && pwd)
 # shellcheck source=scripts/demo/tenant.sh
@@ -42,8 +43,12 @@ loaded=1
 printf 'kvm_meter %s is %s\n' "$(cat /sys/kernel/kvm_meter/version)" \
 	"$(cat /sys/kernel/kvm_meter/status)"
 
-headline "Two tenants move in: QEMU/KVM, each with a Linux and a disk of its own."
-tenant_image "$work"
+if [ "${DEMO_SMALL:-}" = 1 ]; then
+	headline "Two tenants move in: guests of a few instructions, as a Linux boots too long here."
+else
+	headline "Two tenants move in: QEMU/KVM, each with a Linux and a disk of its own."
+	tenant_image "$work"
+fi
 tenant_start "$work" tenant-busy 2 busy 7c1f0e5a-5d0c-4f7e-9a51-0b5e00000001
 tenant_start "$work" tenant-sleepy 1 sleepy 7c1f0e5a-5d0c-4f7e-9a51-0b5e00000002
 tenants_wait "$work" 180

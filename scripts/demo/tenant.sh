@@ -1,7 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Tenants: QEMU/KVM guests with this host's kernel, busybox and a small disk.
+# Tenants: QEMU/KVM guests with this host's kernel, busybox and a small disk; or,
+# where booting one takes too long, guests of a few instructions (DEMO_SMALL=1).
 # Sourced.
+
+# tenant_small: the program that runs one
+tenant_small()
+{
+	echo "$(cd "${BASH_SOURCE[0]%/*}" && pwd)/../../selftests/out/demo/tenant"
+}
 
 tenants=()	# process ids
 tenant_names=()
@@ -39,11 +46,15 @@ tenant_image()
 # tenant_start DIR NAME VCPUS LIFE UUID
 tenant_start()
 {
-	local dir=$1 name=$2 vcpus=$3 life=$4 uuid=$5 group=/sys/fs/cgroup/$2
+	local dir=$1 name=$2 vcpus=$3 life=$4 uuid=$5 group=/sys/fs/cgroup/$2 small
+	small=$(tenant_small)
 	mkdir -p "$group" 2>/dev/null || group=
 	truncate -s 16M "$dir/$name.disk"
 	(
 		[ -z "$group" ] || echo 0 >"$group/cgroup.procs" || :
+		[ "${DEMO_SMALL:-}" != 1 ] ||
+			exec "$small" -name "$name" -uuid "$uuid" "$life" "$vcpus" \
+				>"$dir/$name.console"
 		exec qemu-system-x86_64 -name "$name,process=$name" -uuid "$uuid" \
 			-accel kvm -cpu host -smp "$vcpus" -m 256 -M pc \
 			-nodefaults -no-user-config -display none -no-reboot \
