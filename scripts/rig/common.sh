@@ -7,6 +7,8 @@ RIG_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 TREE=$(cd "$RIG_DIR/../.." && pwd)
 CACHE=${KVM_METER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kvm_meter}
 KERNELS_LIST=${KERNELS_LIST:-$TREE/scripts/kernels.list}
+# Kernels that the rig builds itself; no part of the support matrix.
+OWN_KERNELS_LIST=$RIG_DIR/debug/kernels.list
 # shellcheck disable=SC2034	# all three are used by those who source this
 ROOTS=$CACHE/roots BUILDS=$CACHE/build RUNS=$CACHE/runs
 
@@ -27,11 +29,22 @@ kernel_names()
 	awk '!/^[[:space:]]*(#|$)/ { print $1 }' "$KERNELS_LIST"
 }
 
+own_kernel_names()
+{
+	KERNELS_LIST=$OWN_KERNELS_LIST kernel_names
+}
+
+# own_kernel NAME: is it one that the rig builds itself?
+own_kernel()
+{
+	awk -v n="$1" '$1 == n { found = 1 } END { exit !found }' "$OWN_KERNELS_LIST"
+}
+
 # kernel_line NAME: its line, in single spaces.
 kernel_line()
 {
 	awk -v n="$1" '$1 == n { $1 = $1; print; found = 1 }
-		END { exit !found }' "$KERNELS_LIST" ||
+		END { exit !found }' "$KERNELS_LIST" "$OWN_KERNELS_LIST" ||
 		die "no kernel '$1' in scripts/kernels.list; there are:" \
 			"$(kernel_names | xargs)"
 }

@@ -61,6 +61,7 @@ unsign()
 
 mkdir -p "$tmp"/{bin,dev,proc,sys,mod,newroot}
 install -m 755 "$RIG_DIR/guest/initramfs.sh" "$tmp/init"
+: >"$tmp/mod/order"	# empty if the kernel has them built in
 busybox=$root/usr/bin/busybox
 [ -f "$busybox" ] || busybox=$root/bin/busybox
 cp "$busybox" "$tmp/bin/busybox"

@@ -11,6 +11,7 @@ set -euo pipefail
 
 [ $# = 1 ] || die "usage: root.sh NAME"
 name=$1
+! own_kernel "$name" || exec "$RIG_DIR/debug/root.sh" "$name"
 line=$(kernel_line "$name")
 read -r _ suite image headers <<<"$line"
 root=$ROOTS/$name
