@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define DIR		"/tmp/kvm_meter_linux"
-#define BOOT_MS		150000
+#define BOOT_MS		(150000 * slowness())
 #define USER_HZ		100
 
 /* The guest says STAT with its first line of /proc/stat at the start and the end. */
@@ -120,7 +120,7 @@ static void wait_console(const char *word, const struct kvm_meter_vcpu *rec,
 	struct kvm_meter_vcpu_head h;
 
 	while (!console_has(word, line, size)) {
-		REQUIRE(raw_ns() < end, "the guest did not say %s in %d s", word, BOOT_MS / 1000);
+		REQUIRE(raw_ns() < end, "the guest did not say %s in %u s", word, BOOT_MS / 1000);
 		meter_read(rec, &h);
 		kvm_meter_monotonic(&h, prev);
 		meter_check_pair(prev, &h);

@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "util.h"
+
 #define TAP_TIMEOUT	60
 #define TAP_AT_END	8
 #define TAP_TRIES	4
@@ -121,7 +123,7 @@ static int tap_child(void (*fn)(void), unsigned int timeout)
 		setpgid(0, 0);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		tap_pid = getpid();
-		alarm(timeout);
+		alarm(timeout * slowness());
 		fn();
 		tap_end(shared->failures ? TAP_FAIL : TAP_PASS);
 	}
@@ -130,7 +132,7 @@ static int tap_child(void (*fn)(void), unsigned int timeout)
 	kill(-pid, SIGKILL);
 	if (WIFSIGNALED(status)) {
 		if (WTERMSIG(status) == SIGALRM)
-			tap_diag("timed out after %u s", timeout);
+			tap_diag("timed out after %u s", timeout * slowness());
 		else
 			tap_diag("killed by signal %d", WTERMSIG(status));
 		return TAP_FAIL;

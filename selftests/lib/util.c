@@ -15,6 +15,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#define SLOWNESS_DEBUG	6
+
+unsigned int slowness(void)
+{
+	const char *debug = getenv("RIG_DEBUG");
+
+	return debug && !strcmp(debug, "1") ? SLOWNESS_DEBUG : 1;
+}
+
 __u64 clock_ns(int clock)
 {
 	struct timespec ts;

@@ -22,10 +22,16 @@ void sleep_ms(unsigned int ms);
 /* Keep the CPU busy until CLOCK_MONOTONIC_RAW has advanced by @ns. */
 void burn_ns(__u64 ns);
 
+/*
+ * How many times longer than elsewhere things may take here: 1, and more on the
+ * rig's debug kernel (RIG_DEBUG=1), which checks every access and every lock.
+ */
+unsigned int slowness(void);
+
 /* Wait until @cond holds, at most @ms; true when it does. */
 #define WAIT_FOR(cond, ms)						\
 	({								\
-		__u64 __end = raw_ns() + (ms) * NSEC_PER_MSEC;		\
+		__u64 __end = raw_ns() + (ms) * slowness() * NSEC_PER_MSEC;	\
 		bool __ok;						\
 									\
 		while (!(__ok = (cond)) && raw_ns() < __end)		\
