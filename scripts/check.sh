@@ -5,7 +5,8 @@
 # Suites: "rig" (does the rig see what it should), "host" (unit tests on this
 # machine), "lint", then one per kernel, kind of host and shape of it: the tree is
 # built in the kernel's root, a host boots, selftests/run.sh runs in it.  All speak
-# TAP.  KERNEL, HOST, TEST, QUICK, JOBS and V: see make help.
+# TAP.  KERNEL, HOST, TEST, QUICK, JOBS and V: see make help.  DEBUG=1: an AMD host
+# of the debug kernel instead, after the suite "debug" (does it see what it is for).
 set -euo pipefail
 # shellcheck source=scripts/rig/common.sh
 . "$(dirname "$0")/rig/common.sh"
@@ -14,22 +15,30 @@ set -euo pipefail
 start=$SECONDS
 # A quick look: the newest LTS kernel, and the programs that find most in least time.
 declare -A quick=([amd]="exits time_guest sysfs_abi" [intel]="exits sysfs_abi")
-if [ "${QUICK:-}" = 1 ]; then
+if [ "${QUICK:-}" = 1 ] && [ "${DEBUG:-0}" = 0 ]; then
 	KERNEL=${KERNEL:-6.12}
 else
 	QUICK=
 fi
-read -ra hosts <<<"${HOST:-amd intel}"
+debug=${DEBUG:-0}
+case $debug in
+0)	all=$(kernel_names | xargs) kinds="amd intel" ;;
+1)	all=$(own_kernel_names | xargs) kinds=amd ;;
+*)	die "DEBUG=$debug: must be 0 or 1" ;;
+esac
+read -ra hosts <<<"${HOST:-$kinds}"
 for host in "${hosts[@]}"; do
 	[[ $host =~ ^(amd|intel)$ ]] || die "no host '$host'; there are: amd intel"
 done
-read -ra kernels <<<"${KERNEL:-$(kernel_names | xargs)}"
+read -ra kernels <<<"${KERNEL:-$all}"
 for kernel in "${kernels[@]}"; do
 	kernel_line "$kernel" >/dev/null
+	own_kernel "$kernel" && own=1 || own=0
+	[ "$own" = "$debug" ] || die "KERNEL=$kernel does not go with DEBUG=$debug"
 done
 pattern=${TEST:-}
 slots=${JOBS:-$(nproc)}
-unset MAKEFLAGS MFLAGS KERNEL TEST HOST
+unset MAKEFLAGS MFLAGS KERNEL TEST HOST DEBUG
 
 "$RIG_DIR/deps.sh"
 mkdir -p "$RUNS"
@@ -136,6 +145,14 @@ took()
 	cat "$times/$1" 2>/dev/null || echo 300
 }
 
+# The debug kernel is several times slower than a stock one, and KASAN's shadow
+# takes an eighth of the memory.
+extra=(--timeout "${RIG_TIMEOUT:-1800}")
+if [ "$debug" = 1 ]; then
+	extra=(--timeout "${RIG_TIMEOUT:-5400}" --mem 3G --env RIG_DEBUG=1
+		--env TEST_TIMEOUT=2400)
+fi
+
 # boot KERNEL HOST SHAPE: one host; what came of it goes to files only.
 boot()
 {
@@ -144,8 +161,8 @@ boot()
 	words=$(programs "$2")
 	echo $SECONDS >"$dir/began"
 	# shellcheck disable=SC2086	# words
-	"$RIG_DIR/run.sh" --kernel "$1" --host "$2" --machine "$3" \
-		--timeout "${RIG_TIMEOUT:-1800}" --env "RIG_MACHINE=$3" \
+	"$RIG_DIR/run.sh" --kernel "$1" "${extra[@]}" --host "$2" --machine "$3" \
+		--env "RIG_MACHINE=$3" \
 		--out "$dir" --quiet --payload "$(cat "$out/$1.payload")" \
 		-- selftests/run.sh $words >"$dir/rig.log" 2>&1 || code=$?
 	if [ $code = 0 ] && [ -z "$words" ]; then
@@ -210,20 +227,28 @@ for kernel in "${kernels[@]}"; do
 	fi
 done
 
-if [ -n "$QUICK" ]; then
-	suite rig "$RIG_DIR/selftest.sh"
+if [ "$debug" = 1 ]; then
+	for kernel in "${ready[@]}"; do
+		suite debug "$RIG_DIR/debug/selftest.sh" "$kernel" \
+			"$(cat "$out/$kernel.payload")"
+	done
 else
-	suite rig "$RIG_DIR/selftest.sh" "${ready[@]:0:1}"
+	if [ -n "$QUICK" ]; then
+		suite rig "$RIG_DIR/selftest.sh"
+	else
+		suite rig "$RIG_DIR/selftest.sh" "${ready[@]:0:1}"
+	fi
+	if make -s -n -C "$TREE/selftests" check-host >/dev/null 2>&1; then
+		suite host make -s --no-print-directory -C "$TREE/selftests" check-host
+	fi
+	[ -n "$QUICK" ] || [ ! -x "$TREE/scripts/lint/run.sh" ] ||
+		suite lint "$TREE/scripts/lint/run.sh"
 fi
-if make -s -n -C "$TREE/selftests" check-host >/dev/null 2>&1; then
-	suite host make -s --no-print-directory -C "$TREE/selftests" check-host
-fi
-[ -n "$QUICK" ] || [ ! -x "$TREE/scripts/lint/run.sh" ] || suite lint "$TREE/scripts/lint/run.sh"
 
 shown=$SECONDS
 todo=()
 case $pattern in
-rig | host | lint)	ready=() ;;
+rig | host | lint | debug)	ready=() ;;
 esac
 if [ -x "$TREE/selftests/run.sh" ]; then
 	for kernel in "${ready[@]}"; do

@@ -22,6 +22,9 @@ Test; the same needs
   make check KERNEL=6.12  on that one only (blanks between several)
   make check HOST=intel   on one kind of host only: amd or intel
   make check TEST=WORD    only the tests and suites with WORD in their names
+  make check DEBUG=1      all of them on a kernel built to catch mistakes (KASAN,
+                          lockdep, kmemleak...), after a test that it does; builds
+                          that kernel first, once: 20 to 60 minutes
   make bench              instructions per exit, with KERNEL=... as above
   make lint               the static checks only
 
@@ -30,7 +33,7 @@ Variables
                           (scripts/kernels.list)
   JOBS=N                  CPUs to keep busy with hosts (all of them); an AMD host
                           takes 2, an emulated Intel one 1
-  RIG_TIMEOUT=SECONDS     for all tests of one host (1800)
+  RIG_TIMEOUT=SECONDS     for all tests of one host (1800; with DEBUG=1 5400)
   KVM_METER_CACHE=DIR     roots, builds and logs of runs (~/.cache/kvm_meter)
   DEBIAN_MIRROR=URL       where roots come from (http://deb.debian.org)
   V=1                     check shows all output as it comes

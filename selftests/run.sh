@@ -11,7 +11,8 @@
 # usage: run.sh [--host] [pattern]...
 #
 # Programs whose name contains one of the patterns are run. Each has TEST_TIMEOUT
-# seconds (default 600).
+# seconds (default 600). With RIG_DEBUG=1, on the rig's debug kernel, what that
+# has to catch mistakes is looked at before and after them.
 
 cd "$(dirname "$0")" || exit 1
 
@@ -51,22 +52,30 @@ wanted() # program
 	return 1
 }
 
-# What the programs say, with lines of "@begin name" and "@end status" between.
+# What a program says, with lines of "@begin name" and "@end status" around it.
+run_one() # name, command...
+{
+	echo "@begin $1"
+	shift
+	timeout -k 10 "$limit" "$@" 2>&1
+	rc=$?
+	echo
+	echo "@end $rc"
+}
+
 run_all()
 {
+	[ "${RIG_DEBUG:-}" != 1 ] || run_one detectors debug/detectors.sh begin
 	for program in "$dir"/*; do
 		[ -f "$program" ] || continue
 		[ -x "$program" ] || continue
 		name=$(basename "$program")
 		wanted "$name" || continue
 		here "$name" || continue
-		echo "@begin $name"
-		timeout -k 10 "$limit" "$program" 2>&1
-		rc=$?
-		echo
-		echo "@end $rc"
+		run_one "$name" "$program"
 		[ "$host" = 1 ] || unload || echo "@loaded"
 	done
+	[ "${RIG_DEBUG:-}" != 1 ] || run_one detectors debug/detectors.sh end
 	echo "@all"
 }
 
