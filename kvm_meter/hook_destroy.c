@@ -71,7 +71,8 @@ int kvm_meter_hook_destroy_add(void)
 	if (ret) {
 		pr_err("cannot hook " DESTROY_VM "() (%d)%s\n", ret,
 		       ret == -EBUSY ? ": set sysctl kernel.ftrace_enabled=1 first" : "");
-		ftrace_set_filter_ip(&destroy_ops, addr, 1, 0);
+		/* Not ftrace_set_filter_ip() again: an emptied filter stays allocated. */
+		ftrace_free_filter(&destroy_ops);
 	}
 	return ret;
 }
