@@ -195,8 +195,10 @@ int kvm_meter_hook_sched_add(void)
 	if (ret)
 		return ret;
 	ret = tracepoint_probe_register(tp_wakeup, probe_sched_wakeup, NULL);
-	if (ret)
+	if (ret) {
 		tracepoint_probe_unregister(tp_switch, probe_sched_switch, NULL);
+		tracepoint_synchronize_unregister();
+	}
 	return ret;
 }
 
