@@ -28,9 +28,8 @@ static const char *trouble;
 static int arm_locked(void)
 {
 	enum kvm_meter_vendor vendor;
-	bool later = false;
 	const char *text;
-	int ret;
+	int ret = -ENODEV;
 
 	lockdep_assert_held(&control_mutex);
 	if (!open)
@@ -39,14 +38,14 @@ static int arm_locked(void)
 		return 0;
 	text = kvm_meter_clock_trouble();
 	if (!text)
-		text = kvm_meter_vendor_check(&vendor, &later);
+		text = kvm_meter_vendor_check(&vendor, &ret);
 	if (text) {
 		why = text;
-		if (later)
-			pr_info("%s\n", why);
-		else
+		if (ret)
 			pr_err("%s\n", why);
-		return later ? 0 : -ENODEV;
+		else
+			pr_info("%s\n", why);
+		return ret;
 	}
 	kvm_meter_reason_set_vendor(vendor);
 

@@ -103,11 +103,11 @@ static struct task_struct **all_processes(unsigned int *count)
  */
 void kvm_meter_discover(void)
 {
-	struct walk walk = { .ioctl = kvm_meter_symbol("kvm_vcpu_ioctl") };
+	struct walk walk;
 	struct task_struct **list;
 	unsigned int i, count;
 
-	if (!walk.ioctl)
+	if (kvm_meter_symbol("kvm_vcpu_ioctl", &walk.ioctl))
 		return;
 	list = all_processes(&count);
 	if (!list)

@@ -31,21 +31,22 @@ static struct ftrace_ops destroy_ops = {
 /**
  * kvm_meter_symbol() - Address of a function that is not exported
  * @name: its name
+ * @addr: filled in
  *
  * A kprobe that is taken off at once tells it; behind the ENDBR, if it has one.
  *
- * Return: the address, or 0.
+ * Return: 0, or an error: -ENOMEM says nothing about the function.
  */
-unsigned long kvm_meter_symbol(const char *name)
+int kvm_meter_symbol(const char *name, unsigned long *addr)
 {
 	struct kprobe kp = { .symbol_name = name };
-	unsigned long addr;
+	int ret = register_kprobe(&kp);
 
-	if (register_kprobe(&kp))
-		return 0;
-	addr = (unsigned long)kp.addr;
+	if (ret)
+		return ret;
+	*addr = (unsigned long)kp.addr;
 	unregister_kprobe(&kp);
-	return addr;
+	return 0;
 }
 
 /**
@@ -55,10 +56,12 @@ unsigned long kvm_meter_symbol(const char *name)
  */
 int kvm_meter_hook_destroy_add(void)
 {
-	unsigned long addr = kvm_meter_symbol(DESTROY_VM);
-	int ret;
+	unsigned long addr;
+	int ret = kvm_meter_symbol(DESTROY_VM, &addr);
 
-	if (!addr) {
+	if (ret == -ENOMEM)
+		return ret;
+	if (ret) {
 		pr_err("this kernel's KVM has no " DESTROY_VM "(): it is not supported\n");
 		return -ENODEV;
 	}

@@ -24,7 +24,7 @@ void kvm_meter_hook_sched_layout(long throttle_count);
 int kvm_meter_hook_destroy_add(void);
 void kvm_meter_hook_destroy_del(void);
 bool kvm_meter_hook_destroy_live(void);
-unsigned long kvm_meter_symbol(const char *name);
+int kvm_meter_symbol(const char *name, unsigned long *addr);
 
 /* VMs that are already there */
 void kvm_meter_discover(void);

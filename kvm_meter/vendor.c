@@ -56,32 +56,42 @@ static long vendor_offset(const struct btf_blob *vmlinux, const char *module,
 	return ret;
 }
 
-static const char *check_svm(const struct btf_blob *vmlinux, bool *later)
+/* Want of memory says nothing about this KVM. */
+static int read_error(long ret)
+{
+	return ret == -ENOMEM ? -ENOMEM : -ENODEV;
+}
+
+static const char *check_svm(const struct btf_blob *vmlinux, int *err)
 {
 	long vmcb = vendor_offset(vmlinux, "kvm_amd", "vcpu_svm", "vmcb");
 
 	if (vmcb == -ESRCH) {
-		*later = true;
+		*err = 0;
 		return "waiting: kvm_amd is not loaded";
 	}
-	if (vmcb < 0)
+	if (vmcb < 0) {
+		*err = read_error(vmcb);
 		return "unavailable: the BTF of kvm_amd cannot be read";
+	}
 	if (vmcb != sizeof(struct kvm_vcpu))
 		return "unavailable: struct vcpu_svm has a layout that is not known";
 	return NULL;
 }
 
 /* Nothing of kvm_intel's layout is relied on, only that it is there. */
-static const char *check_vmx(const struct btf_blob *vmlinux, bool *later)
+static const char *check_vmx(const struct btf_blob *vmlinux, int *err)
 {
 	long vcpu = vendor_offset(vmlinux, "kvm_intel", "vcpu_vmx", "vcpu");
 
 	if (vcpu == -ESRCH) {
-		*later = true;
+		*err = 0;
 		return "waiting: kvm_intel is not loaded";
 	}
-	if (vcpu < 0)
+	if (vcpu < 0) {
+		*err = read_error(vcpu);
 		return "unavailable: the BTF of kvm_intel cannot be read";
+	}
 	if (enlightened_vmcs())
 		return "unavailable: Hyper-V's enlightened VMCS hides exit reasons";
 	return NULL;
@@ -90,27 +100,31 @@ static const char *check_vmx(const struct btf_blob *vmlinux, bool *later)
 /**
  * kvm_meter_vendor_check() - Look at the KVM that is loaded
  * @vendor: whose it is
- * @later: true if it is only not there yet
+ * @err: why not, for the caller's caller; 0 if it is only not there yet
  *
  * Context: process; reads /sys/kernel/btf.
  * Return: NULL if exits can be read, otherwise the reason why not.
  */
-const char *kvm_meter_vendor_check(enum kvm_meter_vendor *vendor, bool *later)
+const char *kvm_meter_vendor_check(enum kvm_meter_vendor *vendor, int *err)
 {
 	struct btf_blob vmlinux = {};
 	const char *text;
+	int ret;
 
-	*later = false;
-	if (kvm_meter_btf_load("vmlinux", &vmlinux))
+	*err = -ENODEV;
+	ret = kvm_meter_btf_load("vmlinux", &vmlinux);
+	if (ret) {
+		*err = read_error(ret);
 		return "unavailable: /sys/kernel/btf/vmlinux cannot be read";
+	}
 	kvm_meter_hook_sched_layout(btf_member_offset(&vmlinux, NULL, "cfs_rq",
 						      "throttle_count"));
 	if (boot_cpu_has(X86_FEATURE_SVM)) {
 		*vendor = KVM_METER_VENDOR_AMD;
-		text = check_svm(&vmlinux, later);
+		text = check_svm(&vmlinux, err);
 	} else if (boot_cpu_has(X86_FEATURE_VMX)) {
 		*vendor = KVM_METER_VENDOR_INTEL;
-		text = check_vmx(&vmlinux, later);
+		text = check_vmx(&vmlinux, err);
 	} else {
 		text = "unavailable: this CPU has neither SVM nor VMX";
 	}

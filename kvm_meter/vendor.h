@@ -5,6 +5,6 @@
 
 #include <kvm_meter/abi.h>
 
-const char *kvm_meter_vendor_check(enum kvm_meter_vendor *vendor, bool *later);
+const char *kvm_meter_vendor_check(enum kvm_meter_vendor *vendor, int *err);
 
 #endif /* _KVM_METER_VENDOR_H */
