@@ -11,6 +11,7 @@
 #include "hooks.h"
 #include "maps.h"
 #include "owner.h"
+#include "sysfs_vm.h"
 
 /* The fast path does not look whether a code has a name. */
 static void count_unknown(struct meter_vcpu *v)
@@ -82,6 +83,9 @@ static void fold_fn(struct work_struct *work)
 			continue;
 		kvm_meter_fold_vm(vm, &sum);
 		fold_publish(vm->rec, &sum);
+		/* What could not be made when the VM or a vCPU was met. */
+		if (vm->rec->vm_id)
+			kvm_meter_sysfs_vm_update(vm);
 		cond_resched();
 	}
 	kvm_meter_usage(&info->vcpus_used, &info->vms_used);

@@ -224,7 +224,7 @@ static const struct kobj_type vcpu_type = {
 	.default_groups = vcpu_groups,
 };
 
-/* A directory that cannot be made is tried again when its VM changes next. */
+/* A directory that cannot be made is tried again when the VM is folded next. */
 static struct dir *dir_add(const struct kobj_type *type, struct kobject *parent,
 			   const struct dir *init, u64 name)
 {
