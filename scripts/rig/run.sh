@@ -84,6 +84,9 @@ main()
 		die "a kernel and a command are needed; see run.sh --help"
 	fi
 	kernel_line "$kernel" >/dev/null
+	# While the CPU is identified, the kernel forgets for a moment that it has
+	# five levels of page tables: KASAN takes what an interrupt touches for wild.
+	! own_kernel "$kernel" || append+=" no5lvl"
 	"$RIG_DIR/deps.sh"
 	work=$(mktemp -d "${TMPDIR:-/tmp}/rig.XXXXXX")
 	pids=()
