@@ -54,7 +54,7 @@ fi
 unsign()
 {
 	local size
-	[ "$(tail -c 28 "$1")" = "~Module signature appended~" ] || return 0
+	[ "$(tail -c 28 "$1" | tr -d "\000")" = "~Module signature appended~" ] || return 0
 	size=$(tail -c 32 "$1" | od -An -N4 -tu4 --endian=big)
 	truncate -s -$((size + 12 + 28)) "$1"
 }
