@@ -85,7 +85,7 @@ bochs_config()
 # directory is state.
 bochs_state()
 {
-	local key tmp pid start=$SECONDS
+	local key tmp pid start=$SECONDS said=$((SECONDS + 20))
 	# indirect_target_selection: its patching of modules trips 6.12's own W^X
 	# check.  The other two are self-tests that take seconds.
 	bochs_cmdline="nokaslr tsc_early_khz=$((BOCHS_IPS / 1000)) \
@@ -112,8 +112,12 @@ initcall_blacklist=load_system_certificate_list,jent_mod_init"
 	BOCHS_SAVE=$tmp/saved "$bochs/bochs" -q -f "$tmp/bochsrc" </dev/null >"$tmp/emulator" 2>&1 &
 	pid=$!
 	pids+=("$pid")
-	while kill -0 "$pid" 2>/dev/null && [ $((SECONDS - start)) -lt 300 ]; do
+	while kill -0 "$pid" 2>/dev/null && [ $((SECONDS - start)) -lt 900 ]; do
 		sleep 0.2
+		[ $SECONDS -ge "$said" ] || continue
+		said=$((SECONDS + 20))
+		say "$kernel: $((SECONDS - start)) s," \
+			"$(tail -n 1 "$tmp/console" 2>/dev/null | tr -d '\r' | cut -c1-60)"
 	done
 	kill -KILL "$pid" 2>/dev/null || :
 	wait "$pid" 2>/dev/null || :
