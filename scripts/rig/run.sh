@@ -4,7 +4,7 @@
 # that kernel, run COMMAND in it, bring back its output, files and verdict.
 #
 #   --host KIND        amd (the default) or intel
-#   --model CPU        of an emulated Intel host (corei7_icelake_u)
+#   --model CPU        of an emulated Intel host (see README.md)
 #   --machine SHAPE    a shape by its name in selftests/machines
 #   --smp SMP          QEMU's -smp (2)       --mem SIZE    memory (2G)
 #   --tcg-thread MODE  emulate CPUs in parallel (multi) or in turn (single)
@@ -31,7 +31,7 @@ set -euo pipefail
 # shellcheck source=scripts/rig/bochs.sh
 . "$RIG_DIR/bochs.sh"
 
-kernel='' host=amd model=corei7_icelake_u smp=2 mem=2G icount=0 timeout=600 payload='' out='' append='' qemu=()
+kernel='' host=amd model='' smp=2 mem=2G icount=0 timeout=600 payload='' out='' append='' qemu=()
 load_kvm=1 show=end envs=()
 
 options()
