@@ -14,11 +14,12 @@ set -euo pipefail
 suite=trixie
 here=$RIG_DIR/bochs
 key=$(cat "$here/build.sh" "$here/in-root.sh" "$here"/*.patch | sha256sum | cut -c1-16)
-dir=$CACHE/bochs
+# Work trees with another recipe that share the cache have another.
+dir=$CACHE/bochs-$key
 
 fresh()
 {
-	[ -x "$dir/bochs" ] && [ "$(cat "$dir/key" 2>/dev/null)" = "$key" ]
+	[ -x "$dir/bochs" ]
 }
 
 main()
@@ -28,7 +29,7 @@ main()
 		return
 	fi
 	"$RIG_DIR/deps.sh"
-	take_lock 9 "$dir.lock"
+	take_lock 9 "$CACHE/bochs.lock"
 	if fresh; then
 		echo "$dir"
 		return
@@ -49,7 +50,7 @@ main()
 	mkdir -p "$tmp"
 	say "bochs: building the emulator of Intel hosts (about 4 minutes, once)"
 	SECONDS=0
-	build >"$dir.log" 2>&1 &
+	build >"$CACHE/bochs.log" 2>&1 &
 	pid=$!
 	while kill -0 $pid 2>/dev/null; do
 		sleep 1
@@ -58,12 +59,14 @@ main()
 			"of about 320 objects"
 	done
 	if ! wait $pid; then
-		tail -n 20 "$dir.log" >&2
-		die "bochs: the build failed; the log is $dir.log"
+		tail -n 20 "$CACHE/bochs.log" >&2
+		die "bochs: the build failed; the log is $CACHE/bochs.log"
 	fi
 	pid=
 	echo "$key" >"$tmp/out/key"
-	rm -rf "$dir"
+	find "$CACHE" -mindepth 1 -maxdepth 1 -type d -name 'bochs-*' ! -name bochs-states \
+		-printf '%T@ %p\n' | sort -rn | sed -n '4,$s/^[^ ]* //p' |
+		xargs -r -d '\n' rm -rf
 	mv "$tmp/out" "$dir"
 	say "bochs: built in $SECONDS s"
 	echo "$dir"
@@ -71,7 +74,10 @@ main()
 
 build()
 {
-	suite_sources "$suite" source | mmdebstrap --mode=root --variant=minbase \
+	{
+		suite_sources "$suite"
+		suite_sources "$suite" | sed 's/^deb /deb-src /'
+	} | mmdebstrap --mode=root --variant=minbase \
 		--aptopt='APT::Install-Recommends "false"' \
 		--aptopt='Acquire::Retries "3"' \
 		--dpkgopt='path-exclude=/usr/share/man/*' \

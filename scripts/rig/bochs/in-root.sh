@@ -5,6 +5,7 @@
 set -ex
 
 cd /src
+apt-get -o APT::Sandbox::User=root -q update
 # The files are checked against the signed index, so that the .dsc, which some
 # mirrors do not have, is not missed.
 apt-get -o APT::Sandbox::User=root -q source --download-only bochs || :
