@@ -99,6 +99,15 @@ bool tap_failed(void)
 	return shared->failures;
 }
 
+void tap_do_not_count(void)
+{
+	static struct tap_shared mine;
+
+	shared = &mine;
+	if (!freopen("/dev/null", "w", stdout))
+		_exit(TAP_FAIL);
+}
+
 /*
  * Bochs emulates some 50 million instructions a second and says that it is a
  * second. A time limit is there to end what hangs, not to measure.

@@ -43,6 +43,8 @@ void tap_fail(bool fatal, const char *file, int line, const char *fmt, ...)
 /* Run by the test's process before it ends, also after a fatal failure. */
 void tap_at_end(void (*fn)(void));
 bool tap_failed(void);
+/* In a child process: what fails there is not the test's failure, and not shown. */
+void tap_do_not_count(void);
 
 /* Go on after a failure. */
 #define EXPECT(cond, ...)						\
