@@ -13,14 +13,13 @@ enum meter_record {
 	BTF_RECORDS
 };
 
+struct btf_build;
+
 struct btf_gen {
-	void *data;
-	u32 size;
 	u32 key_type;
 	u32 record_type[BTF_RECORDS];
 };
 
-struct btf_gen *kvm_meter_btf_make(void);
-void kvm_meter_btf_free(struct btf_gen *btf);
+void kvm_meter_btf_make(struct btf_build *b, struct btf_gen *gen);
 
 #endif /* _KVM_METER_BTF_GEN_H */

@@ -5,10 +5,12 @@
 #include <linux/mutex.h>
 #include <linux/suspend.h>
 #include <linux/sysfs.h>
+#include <linux/tracepoint.h>
 #include <linux/workqueue.h>
 
 #include "clock.h"
 #include "fold.h"
+#include "guard.h"
 #include "hooks.h"
 #include "maps.h"
 #include "reason.h"
@@ -103,13 +105,46 @@ int kvm_meter_arm(void)
 	return ret;
 }
 
-/** kvm_meter_disarm() - Stop to meter; every VM gets its final record */
-void kvm_meter_disarm(void)
+/**
+ * kvm_meter_disarm() - Stop to meter; every VM gets its final record
+ *
+ * Return: 0, or -EBUSY while a guard depends on the meter's hooks.
+ */
+int kvm_meter_disarm(void)
 {
+	int ret = 0;
+
 	mutex_lock(&control_mutex);
-	wanted = false;
-	disarm_locked("disarmed");
+	if (kvm_meter_guard_enabled()) {
+		ret = -EBUSY;
+	} else {
+		wanted = false;
+		disarm_locked("disarmed");
+	}
 	mutex_unlock(&control_mutex);
+	return ret;
+}
+
+/* See kvm_meter_guard_enable() and kvm_meter_guard_disable(). */
+int kvm_meter_control_guard(bool on)
+{
+	int cpu, ret = 0;
+
+	mutex_lock(&control_mutex);
+	if (!on) {
+		static_branch_disable(&meter_guard_key);
+		tracepoint_synchronize_unregister();
+	} else if (!armed) {
+		ret = -ENODEV;
+	} else {
+		static_branch_enable(&meter_guard_key);
+		/* Entries that passed the guard before, and took their key after. */
+		tracepoint_synchronize_unregister();
+		for_each_possible_cpu(cpu)
+			kvm_meter_cpu_tag(per_cpu_ptr(&meter_cpu, cpu));
+	}
+	mutex_unlock(&control_mutex);
+	return ret;
 }
 
 bool kvm_meter_armed(void)

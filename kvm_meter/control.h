@@ -8,8 +8,9 @@
 int kvm_meter_control_init(bool arm);
 void kvm_meter_control_exit(void);
 int kvm_meter_arm(void);
-void kvm_meter_disarm(void);
+int kvm_meter_disarm(void);
 bool kvm_meter_armed(void);
+int kvm_meter_control_guard(bool on);
 int kvm_meter_status(char *buf);
 void kvm_meter_trouble(const char *why);
 

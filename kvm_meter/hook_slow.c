@@ -12,6 +12,7 @@
 
 #include "account.h"
 #include "clock.h"
+#include "guard.h"
 #include "health.h"
 #include "hooks.h"
 #include "reason.h"
@@ -65,10 +66,10 @@ static void cpu_make_room(struct meter_cpu *c, const struct kvm_vcpu *vcpu)
 {
 	struct meter_vcpu *v = c->v;
 
-	if (!c->key || c->key == vcpu)
+	if (!c->key || kvm_meter_cpu_vcpu(c) == vcpu)
 		return;
 	raw_spin_lock(&v->lock);
-	if (c->key == v->vcpu)
+	if (kvm_meter_cpu_vcpu(c) == v->vcpu)
 		kvm_meter_cpu_release(v);
 	raw_spin_unlock(&v->lock);
 	c->key = NULL;
@@ -110,14 +111,18 @@ void kvm_meter_entry_slow(void *data, struct kvm_vcpu *vcpu)
 	struct meter_cpu *c = this_cpu_ptr(&meter_cpu);
 	struct kvm_meter_vcpu *rec;
 	struct meter_vcpu *v;
+	bool fast;
 	u64 now;
 
 	cpu_make_room(c, vcpu);
 	v = meet(vcpu);
+	guard_enter(vcpu, v);
 again:
 	task_leave_other(v);
-	if (!v)
+	if (!v) {
+		guard_entered(vcpu, meter_clock());
 		return;
+	}
 
 	raw_spin_lock(&v->lock);
 	rec = v->rec;
@@ -163,13 +168,17 @@ again:
 	account_end(rec);
 
 	/* The fast path does not check for a clock that stands before since_ns. */
-	if (rec->since_ns <= now && READ_ONCE(meter_fast_path_ready) && !exit_code_hidden(vcpu)) {
+	fast = rec->since_ns <= now && READ_ONCE(meter_fast_path_ready) && !exit_code_hidden(vcpu);
+	if (fast) {
 		v->key_cpu = smp_processor_id();
 		c->v = v;
 		c->rec = rec;
 		c->reason = NULL;
 		WRITE_ONCE(c->key, vcpu);
 	}
+	/* The key first: who changes the guard's mind from now on tags it. */
+	if (!guard_entered(vcpu, now) && fast)
+		kvm_meter_cpu_tag(c);
 unlock:
 	raw_spin_unlock(&v->lock);
 }
@@ -192,6 +201,10 @@ void kvm_meter_exit_slow(void *data, struct kvm_vcpu *vcpu, u64 code)
 		code = REASON_CODES;
 
 	v = kvm_meter_find_vcpu(vcpu);
+	/* The event may come late: not on the CPU that the guest ran on. */
+	if (static_branch_unlikely(&meter_guard_key))
+		guard_exited(vcpu, v ? (int)v->rec->cpu : raw_smp_processor_id(),
+			     kvm_meter_late_exit_ns(vcpu, meter_clock()));
 	if (!v)
 		return;
 	raw_spin_lock_irqsave(&v->lock, flags);

@@ -11,6 +11,7 @@
 #include "account.h"
 #include "admit.h"
 #include "clock.h"
+#include "guard.h"
 #include "health.h"
 #include "maps.h"
 #include "retire.h"
@@ -119,6 +120,7 @@ void kvm_meter_task_unmap(struct meter_vcpu *v)
  */
 void kvm_meter_cpu_release(struct meter_vcpu *v)
 {
+	struct kvm_vcpu *key;
 	struct meter_cpu *c;
 
 	lockdep_assert_held(&v->lock);
@@ -126,13 +128,17 @@ void kvm_meter_cpu_release(struct meter_vcpu *v)
 		return;
 	c = per_cpu_ptr(&meter_cpu, v->key_cpu);
 	v->key_cpu = -1;
-	if (READ_ONCE(c->key) != v->vcpu)
+	if (kvm_meter_cpu_vcpu(c) != v->vcpu)
 		return;
 	if (v->rec->state == KVM_METER_HOST) {
 		v->reason = READ_ONCE(c->reason);
 		v->exit_ns = v->rec->since_ns;
 	}
-	cmpxchg(&c->key, v->vcpu, NULL);
+	/* A guard may tag it meanwhile. */
+	key = READ_ONCE(c->key);
+	while (((unsigned long)key & ~1ul) == (unsigned long)v->vcpu &&
+	       !try_cmpxchg(&c->key, &key, NULL))
+		;
 }
 
 /**
@@ -217,6 +223,7 @@ static struct meter_vm *vm_add(struct kvm *kvm, struct task_struct *task, u32 fl
 	vm->ended_ns = 0;
 	vm->order.count = 0;
 	kvm_meter_ident_take(&vm->ident, task);
+	kvm_meter_guard_born(vm);
 	return vm;
 }
 
@@ -356,6 +363,7 @@ void kvm_meter_vm_end(struct kvm *kvm)
 	if (vm)
 		vm_end_locked(vm, 0);
 	raw_spin_unlock_irqrestore(&registry_lock, flags);
+	kvm_meter_guard_ended(kvm);
 	if (vm)
 		kvm_meter_retire_kick();
 }
@@ -375,6 +383,20 @@ void kvm_meter_vm_end_all(u32 vm_flags)
 	while ((vm = list_first_entry_or_null(&live_vms, struct meter_vm, link)))
 		vm_end_locked(vm, vm_flags);
 	kvm_meter_admit_forget_all();
+	raw_spin_unlock_irqrestore(&registry_lock, flags);
+}
+
+/* No VM is met meanwhile: each is told to the guard exactly once. */
+void kvm_meter_registry_set_guard(const struct kvm_meter_guard *guard)
+{
+	struct meter_vm *vm;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&registry_lock, flags);
+	WRITE_ONCE(meter_guard, guard);
+	if (guard)
+		list_for_each_entry(vm, &live_vms, link)
+			kvm_meter_guard_born(vm);
 	raw_spin_unlock_irqrestore(&registry_lock, flags);
 }
 

@@ -87,7 +87,7 @@ struct meter_vm {
 
 /* What the entry/exit path needs to know on this CPU. */
 struct meter_cpu {
-	struct kvm_vcpu *key;		/* vCPU that rec is for; NULL: take the slow path */
+	struct kvm_vcpu *key;		/* vCPU that rec is for; NULL or tagged: slow path */
 	struct kvm_meter_vcpu *rec;
 	struct kvm_meter_reason *reason; /* of the last exit */
 	struct meter_vcpu *v;
@@ -122,6 +122,29 @@ bool kvm_meter_task_map(struct meter_vcpu *v, struct task_struct *task);
 void kvm_meter_task_unmap(struct meter_vcpu *v);
 void kvm_meter_cpu_release(struct meter_vcpu *v);
 void kvm_meter_vcpu_refresh(struct meter_vcpu *v);
+
+/* The vCPU that this CPU's record is for, whether the key is tagged or not. */
+static inline struct kvm_vcpu *kvm_meter_cpu_vcpu(const struct meter_cpu *c)
+{
+	return (struct kvm_vcpu *)((unsigned long)READ_ONCE(c->key) & ~1ul);
+}
+
+/*
+ * Any CPU: let the next entry or exit of @c take the slow path, as no vCPU's
+ * address is odd, and leave it to that to settle what the fast path holds.
+ */
+static inline void kvm_meter_cpu_tag(struct meter_cpu *c)
+{
+	struct kvm_vcpu *vcpu = kvm_meter_cpu_vcpu(c);
+
+	if (vcpu)
+		cmpxchg(&c->key, vcpu, (struct kvm_vcpu *)((unsigned long)vcpu | 1));
+	else
+		smp_mb(); /* as cmpxchg() is */
+}
+
+struct kvm_meter_guard;
+void kvm_meter_registry_set_guard(const struct kvm_meter_guard *guard);
 
 /* Worker's side; vm_mutex held. */
 struct meter_vm *kvm_meter_vm_todo(void);

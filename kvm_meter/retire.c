@@ -6,6 +6,7 @@
 
 #include "account.h"
 #include "fold.h"
+#include "guard.h"
 #include "hooks.h"
 #include "owner.h"
 #include "registry.h"
@@ -35,6 +36,7 @@ static void retire(struct meter_vm *vm)
 	struct meter_vcpu *v;
 	u64 seq;
 
+	kvm_meter_guard_hide(vm);
 	kvm_meter_sysfs_vm_remove(vm);
 	kvm_meter_fold_vm(vm, &final);
 	final.ended_ns = vm->ended_ns;
@@ -63,10 +65,12 @@ void kvm_meter_retire_all(void)
 	mutex_lock(&vm_mutex);
 	while ((vm = kvm_meter_vm_todo())) {
 		publish(vm);
-		if (READ_ONCE(vm->state) == METER_VM_ENDED)
+		if (READ_ONCE(vm->state) == METER_VM_ENDED) {
 			retire(vm);
-		else
+		} else {
 			kvm_meter_sysfs_vm_update(vm);
+			kvm_meter_guard_show(vm);
+		}
 		cond_resched();
 	}
 	mutex_unlock(&vm_mutex);

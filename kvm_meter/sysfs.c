@@ -39,7 +39,7 @@ static ssize_t armed_store(struct kobject *kobj, struct kobj_attribute *attr,
 	if (on)
 		ret = kvm_meter_arm();
 	else
-		kvm_meter_disarm();
+		ret = kvm_meter_disarm();
 	return ret ?: len;
 }
 

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "core.h"
+
+#include <linux/cpu.h>
+#include <linux/cpuhotplug.h>
+#include <linux/topology.h>
+
+DEFINE_PER_CPU_ALIGNED(struct harden_cpu, harden_cpu);
+
+/* The core of a CPU is that of its first sibling that came, for good. */
+static DEFINE_PER_CPU(struct harden_core, cores);
+static int hotplug_state;
+
+/*
+ * Before the scheduler puts anything on the CPU. Siblings come one at a time.
+ */
+static int on_cpu_online(unsigned int cpu)
+{
+	struct harden_cpu *c = per_cpu_ptr(&harden_cpu, cpu), *other = NULL;
+	struct harden_core *core = per_cpu_ptr(&cores, cpu);
+	unsigned long flags;
+	int sibling;
+
+	if (c->core)
+		return 0;
+	for_each_cpu(sibling, topology_sibling_cpumask(cpu)) {
+		if (sibling != cpu && per_cpu_ptr(&harden_cpu, sibling)->core)
+			other = per_cpu_ptr(&harden_cpu, sibling);
+	}
+	if (other)
+		core = other->core;
+	raw_spin_lock_irqsave(&core->lock, flags);
+	c->next = c;
+	if (other) {
+		c->next = other->next;
+		other->next = c;
+	}
+	core->cpus++;
+	core->last = TOKEN_FOREIGN;
+	core->last_cpu = -1;
+	raw_spin_unlock_irqrestore(&core->lock, flags);
+	smp_store_release(&c->core, core);
+	return 0;
+}
+
+/**
+ * kvm_harden_core_forget() - Nothing is known of what any core holds
+ *
+ * The next entry on each counts as a switch.
+ *
+ * Context: process.
+ */
+void kvm_harden_core_forget(void)
+{
+	kvm_harden_core_forget_token(TOKEN_FOREIGN);
+}
+
+/**
+ * kvm_harden_core_forget_token() - A domain ends; its token may be used again
+ * @token: its token; TOKEN_FOREIGN: all domains
+ *
+ * Context: any.
+ */
+void kvm_harden_core_forget_token(harden_token token)
+{
+	unsigned long flags;
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct harden_core *core = per_cpu_ptr(&cores, cpu);
+
+		if (token != TOKEN_FOREIGN && READ_ONCE(core->last) != token)
+			continue;
+		raw_spin_lock_irqsave(&core->lock, flags);
+		if (token == TOKEN_FOREIGN || core->last == token) {
+			core->last = TOKEN_FOREIGN;
+			core->last_cpu = -1;
+		}
+		raw_spin_unlock_irqrestore(&core->lock, flags);
+	}
+}
+
+int kvm_harden_core_init(void)
+{
+	int cpu, ret;
+
+	for_each_possible_cpu(cpu) {
+		raw_spin_lock_init(&per_cpu_ptr(&cores, cpu)->lock);
+		per_cpu_ptr(&harden_cpu, cpu)->cpu = cpu;
+	}
+	ret = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "kvm_harden:online", on_cpu_online, NULL);
+	if (ret < 0)
+		return ret;
+	hotplug_state = ret;
+	return 0;
+}
+
+void kvm_harden_core_exit(void)
+{
+	cpuhp_remove_state(hotplug_state);
+}

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Who must be kept from whom. A core remembers which domain was in a guest on
+ * it last; a vCPU of another domain that enters there makes a switch. On a core
+ * of several CPUs a domain that is left while another one has entered marks the
+ * core as foreign to both: the core holds traces of each then.
+ *
+ * As long as a vCPU is alone on its core with its domain its entries take the
+ * meter's fast path, and nothing here runs.
+ */
+#include "switch.h"
+
+#include <linux/kvm_host.h>
+
+#include <kvm_meter/abi.h>
+
+#include "core.h"
+#include "covered.h"
+#include "flush.h"
+#include "trace.h"
+#include "vm.h"
+
+bool harden_dry_run __read_mostly;
+
+struct decision {
+	harden_token from;
+	u64 from_vm;
+	u32 flush;		/* what this entry flushes */
+	u32 covered;		/* what KVM does for it */
+};
+
+/*
+ * A VM without a slot is a domain for itself. Its address may be used again:
+ * kvm_harden_vm_ended() sees to that.
+ */
+static harden_token token_of(const struct kvm_vcpu *vcpu, const struct harden_vm *vm)
+{
+	return vm ? READ_ONCE(vm->token) : (unsigned long)vcpu->kvm;
+}
+
+/* What the domain that leaves asked for, by its VM's policy of today if it lives. */
+static u32 leaving_policy(const struct harden_core *core)
+{
+	if (core->last == TOKEN_FOREIGN)
+		return READ_ONCE(harden_default_policy);
+	if (core->last_vm && READ_ONCE(core->last_vm->id) == core->last_vm_id)
+		return harden_policy(core->last_vm);
+	return core->last_policy;
+}
+
+/* Let the time since the last change be that of those who shared the core. */
+static void account_conflict(struct harden_core *core, struct harden_cpu *any, u64 now)
+{
+	struct harden_cpu *c = any, *s;
+
+	lockdep_assert_held(&core->lock);
+	if (now > core->stamp) {
+		u64 ns = now - core->stamp;
+
+		do {
+			if (!c->in_guest || c->fast)
+				continue;
+			for_each_sibling(s, c) {
+				if (s->in_guest && !s->fast && s->token != c->token) {
+					harden_count(c->vm, sibling_conflict_ns, ns);
+					break;
+				}
+			}
+		} while (c = c->next, c != any);
+		core->stamp = now;
+	}
+}
+
+/*
+ * The siblings' vCPUs of other domains come off the fast path: their next entry
+ * has to see that this one was here.
+ */
+static void revoke_siblings(struct harden_cpu *c)
+{
+	struct harden_cpu *s;
+
+	for_each_sibling(s, c)
+		if (s->token != c->token)
+			kvm_meter_guard_revoke(s->cpu);
+}
+
+static bool decide(struct harden_core *core, struct harden_cpu *c, struct kvm_vcpu *vcpu,
+		   struct harden_vm *vm, struct kvm_meter_vcpu *rec, struct decision *d)
+{
+	harden_token token = token_of(vcpu, vm);
+	u32 policy = harden_policy(vm), wanted = 0;
+	bool change = core->last != token || (policy & KVM_HARDEN_HOST);
+
+	lockdep_assert_held(&core->lock);
+	if (c->in_guest && !c->fast) {
+		/* An entry that failed, or whose exit event is still to come. */
+		account_conflict(core, c, kvm_meter_guard_clock());
+	}
+	c->in_guest = false;
+	c->fast = false;
+
+	d->from = core->last;
+	d->from_vm = core->last_vm ? core->last_vm_id : 0;
+	d->covered = 0;
+	if (change) {
+		bool loaded = core->last_cpu == c->cpu && c->vcpu != vcpu;
+
+		wanted = (policy | leaving_policy(core)) & HARDEN_PRIMITIVES;
+		d->covered = kvm_harden_covered(vcpu, loaded) & wanted & ~core->owed;
+	}
+	d->flush = (wanted & ~d->covered) | core->owed;
+	core->owed = 0;
+
+	core->last = token;
+	core->last_cpu = c->cpu;
+	core->last_policy = policy;
+	core->last_vm = vm;
+	core->last_vm_id = vm ? vm->id : 0;
+	c->vcpu = vcpu;
+	c->vm = vm;
+	c->rec = rec;
+	c->token = token;
+	c->check_l1d = d->covered & KVM_HARDEN_L1D;
+	c->l1d_seen = vcpu->stat.l1d_flush;
+	if (core->cpus > 1)
+		revoke_siblings(c);
+	return change;
+}
+
+static void count(struct harden_vm *vm, const struct decision *d, bool change)
+{
+	if (change)
+		harden_count(vm, switches, 1);
+	if (d->flush & KVM_HARDEN_IBPB)
+		harden_count(vm, ibpb, 1);
+	if (d->flush & KVM_HARDEN_L1D)
+		harden_count(vm, l1d, 1);
+	if (d->covered)
+		harden_count(vm, covered, hweight32(d->covered));
+}
+
+/**
+ * kvm_harden_enter() - A vCPU is about to enter its guest
+ * @vcpu: vCPU
+ * @slot: of its VM, or KVM_METER_NO_SLOT
+ * @rec: the meter's record of it, or NULL
+ *
+ * Context: interrupts off, on the CPU that enters.
+ */
+void kvm_harden_enter(struct kvm_vcpu *vcpu, u32 slot, struct kvm_meter_vcpu *rec)
+{
+	struct harden_cpu *c = this_cpu_ptr(&harden_cpu);
+	struct harden_core *core = c->core;
+	struct harden_vm *vm = harden_vm(slot);
+	struct decision d;
+	bool change;
+	u64 ns = 0;
+
+	if (WARN_ON_ONCE(!core)) {
+		kvm_harden_flush(kvm_harden_flush_available());
+		return;
+	}
+	raw_spin_lock(&core->lock);
+	change = decide(core, c, vcpu, vm, rec, &d);
+	raw_spin_unlock(&core->lock);
+	if (!change && !d.flush)
+		return;
+
+	if (d.flush && !READ_ONCE(harden_dry_run)) {
+		ns = kvm_meter_guard_clock();
+		kvm_harden_flush(d.flush);
+		ns = kvm_meter_guard_clock() - ns;
+		harden_count(vm, flush_ns, ns);
+	} else if (d.flush) {
+		harden_count(vm, predicted_ns, kvm_harden_flush_costs(d.flush));
+	}
+	count(vm, &d, change);
+	trace_kvm_harden_switch(vm ? vm->id : 0, vcpu->vcpu_id, c->token, d.from, d.from_vm,
+				d.flush, d.covered, ns);
+}
+
+/* The meter's fast path keeps a sibling's state, and nobody this structure's. */
+static void catch_up(struct harden_cpu *c)
+{
+	struct harden_cpu *s;
+
+	for_each_sibling(s, c) {
+		if (!s->fast || s->token == c->token)
+			continue;
+		s->fast = false;
+		s->in_guest = READ_ONCE(s->rec->state) == KVM_METER_GUEST &&
+			      READ_ONCE(s->rec->cpu) == s->cpu;
+	}
+}
+
+/**
+ * kvm_harden_entered() - The guest's time begins
+ * @vcpu: vCPU
+ * @now: the meter's clock
+ *
+ * Return: true if the next entries need no decision until somebody says so.
+ * Whoever changes what this depends on does so before he takes the key, which
+ * has been set by now, off: either he finds the key or this finds the change.
+ *
+ * Context: interrupts off.
+ */
+bool kvm_harden_entered(struct kvm_vcpu *vcpu, u64 now)
+{
+	struct harden_cpu *c = this_cpu_ptr(&harden_cpu), *s;
+	struct harden_core *core = c->core;
+	bool fast;
+
+	if (unlikely(!core || c->vcpu != vcpu))
+		return false;
+	smp_mb(); /* the key before what it depends on */
+	fast = !c->check_l1d && c->rec && token_of(vcpu, c->vm) == c->token &&
+	       !(harden_policy(c->vm) & KVM_HARDEN_HOST);
+	if (core->cpus == 1)
+		return fast && READ_ONCE(core->last) == c->token;
+
+	raw_spin_lock(&core->lock);
+	catch_up(c);
+	account_conflict(core, c, now);
+	c->in_guest = true;
+	if (core->last != c->token)
+		fast = false;
+	/* In conflict every exit is looked at. */
+	for_each_sibling(s, c)
+		if (s->in_guest && s->token != c->token)
+			fast = false;
+	c->fast = fast;
+	raw_spin_unlock(&core->lock);
+	return fast;
+}
+
+/* Did KVM do the L1D flush that it was trusted with? */
+static void check_l1d(struct harden_cpu *c, const struct kvm_vcpu *vcpu)
+{
+	struct harden_core *core = c->core;
+
+	if (!c->check_l1d)
+		return;
+	c->check_l1d = false;
+	if (vcpu->stat.l1d_flush != c->l1d_seen)
+		return;
+	core->owed |= KVM_HARDEN_L1D;
+	harden_count(c->vm, uncovered, 1);
+	kvm_harden_covered_wrong();
+}
+
+/**
+ * kvm_harden_exited() - A guest was left
+ * @vcpu: vCPU
+ * @cpu: where it had been entered
+ * @at: the meter's clock then
+ *
+ * Context: any but NMI; on kernels whose exit event comes late possibly on
+ * another CPU, and after another vCPU has entered on @cpu.
+ */
+void kvm_harden_exited(struct kvm_vcpu *vcpu, int cpu, u64 at)
+{
+	struct harden_cpu *c = per_cpu_ptr(&harden_cpu, cpu);
+	struct harden_core *core = c->core;
+	unsigned long flags;
+
+	if (!core || READ_ONCE(c->vcpu) != vcpu || (core->cpus == 1 && !c->check_l1d))
+		return;
+	raw_spin_lock_irqsave(&core->lock, flags);
+	if (c->vcpu != vcpu)
+		goto unlock;
+	check_l1d(c, vcpu);
+	if (core->cpus == 1)
+		goto unlock;
+	account_conflict(core, c, at);
+	c->in_guest = false;
+	c->fast = false;
+	if (core->last != c->token) {
+		core->last = TOKEN_FOREIGN;
+		core->last_cpu = -1;
+		revoke_siblings(c);
+	}
+unlock:
+	raw_spin_unlock_irqrestore(&core->lock, flags);
+}
+
+/* Its address may be the next VM's. */
+void kvm_harden_vm_ended(const struct kvm *kvm)
+{
+	kvm_harden_core_forget_token((unsigned long)kvm);
+}

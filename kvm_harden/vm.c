@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "vm.h"
+
+#include <linux/cpumask.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "flush.h"
+#include "maps.h"
+
+DEFINE_PER_CPU(struct harden_totals, harden_totals);
+struct harden_vm *harden_vms;
+u32 harden_default_policy __read_mostly;
+
+/* Under the meter's registry lock: before any vCPU of the VM is told of. */
+void kvm_harden_vm_born(u32 slot, u64 id)
+{
+	struct harden_vm *vm = &harden_vms[slot];
+
+	vm->token = TOKEN_OWN | id;
+	vm->policy = KVM_HARDEN_DEFAULT;
+	vm->rec->policy = KVM_HARDEN_DEFAULT;
+	vm->rec->domain = 0;
+	WRITE_ONCE(vm->rec->vm_id, id);
+	WRITE_ONCE(vm->id, id);
+}
+
+/* The slot is free. Nothing of the VM runs any more. */
+void kvm_harden_vm_clear(struct harden_vm *vm)
+{
+	WRITE_ONCE(vm->id, 0);
+	memset(vm->rec, 0, sizeof(*vm->rec));
+}
+
+/* What vCPUs hold on the fast path was decided by the setting before. */
+static void revoke_all(void)
+{
+	int cpu;
+
+	for_each_online_cpu(cpu)
+		kvm_meter_guard_revoke(cpu);
+}
+
+/**
+ * kvm_harden_vm_set_domain() - Say whom a VM trusts
+ * @vm: VM
+ * @domain: number that it shares with those; 0: nobody
+ *
+ * From the next entry of each of its vCPUs on. What a core holds of the VM's
+ * time in the domain before is foreign to it then.
+ *
+ * Context: process, serialized by sysfs_vm.c.
+ */
+void kvm_harden_vm_set_domain(struct harden_vm *vm, u32 domain)
+{
+	vm->rec->domain = domain;
+	WRITE_ONCE(vm->token, domain ?: TOKEN_OWN | vm->id);
+	revoke_all();
+}
+
+void kvm_harden_vm_set_policy(struct harden_vm *vm, u32 policy)
+{
+	vm->rec->policy = policy;
+	WRITE_ONCE(vm->policy, policy);
+	revoke_all();
+}
+
+void kvm_harden_set_default(u32 policy)
+{
+	WRITE_ONCE(harden_default_policy, policy);
+	revoke_all();
+}
+
+int kvm_harden_vm_init(void)
+{
+	unsigned int i, slots = kvm_meter_guard_slots();
+
+	harden_default_policy = kvm_harden_flush_available();
+	harden_vms = kvcalloc(slots, sizeof(*harden_vms), GFP_KERNEL);
+	if (!harden_vms)
+		return -ENOMEM;
+	for (i = 0; i < slots; i++)
+		harden_vms[i].rec = kvm_harden_map_vm(i);
+	return 0;
+}
+
+void kvm_harden_vm_exit(void)
+{
+	kvfree(harden_vms);
+	harden_vms = NULL;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Where the meter calls its guard; see include/kvm_meter/guard.h. */
+#ifndef _KVM_METER_GUARD_CALLS_H
+#define _KVM_METER_GUARD_CALLS_H
+
+#include <linux/jump_label.h>
+#include <linux/smp.h>
+
+#include <kvm_meter/guard.h>
+
+#include "registry.h"
+
+extern const struct kvm_meter_guard *meter_guard;
+DECLARE_STATIC_KEY_FALSE(meter_guard_key);
+
+static inline u32 guard_slot(const struct meter_vcpu *v)
+{
+	return v ? v->vm - meter_vms : KVM_METER_NO_SLOT;
+}
+
+/* The three on the way into and out of a guest. */
+static inline void guard_enter(struct kvm_vcpu *vcpu, const struct meter_vcpu *v)
+{
+	if (static_branch_unlikely(&meter_guard_key))
+		READ_ONCE(meter_guard)->enter(vcpu, guard_slot(v), v ? v->rec : NULL);
+}
+
+static inline bool guard_entered(struct kvm_vcpu *vcpu, u64 now)
+{
+	if (static_branch_unlikely(&meter_guard_key))
+		return READ_ONCE(meter_guard)->entered(vcpu, now);
+	return true;
+}
+
+static inline void guard_exited(struct kvm_vcpu *vcpu, int cpu, u64 at)
+{
+	if (static_branch_unlikely(&meter_guard_key))
+		READ_ONCE(meter_guard)->exited(vcpu, cpu, at);
+}
+
+/* A VM's life. */
+void kvm_meter_guard_born(const struct meter_vm *vm);
+void kvm_meter_guard_ended(const struct kvm *kvm);
+void kvm_meter_guard_show(const struct meter_vm *vm);
+void kvm_meter_guard_hide(const struct meter_vm *vm);
+bool kvm_meter_guard_enabled(void);
+
+#endif /* _KVM_METER_GUARD_CALLS_H */
