@@ -4,6 +4,8 @@
  *
  *	bench port		OUT, handled by this VMM
  *	bench cpuid		CPUID, handled inside KVM
+ *	bench turns		OUT, two VMs in turn in one thread: each exit is followed
+ *				by an entry of the other VM
  *	bench switch		context switch between two threads that are no vCPUs
  *	bench others N CMD...	run CMD while N other vCPUs, entered once, sleep
  *
@@ -161,6 +163,26 @@ static void bench_port(void)
 	report(t, BATCH);
 }
 
+static void bench_turns(void)
+{
+	struct vcpu a = make_vcpu(make_vm(port_code, sizeof(port_code)), 0);
+	struct vcpu b = make_vcpu(make_vm(port_code, sizeof(port_code)), 0);
+	unsigned long long t[BATCHES];
+	int i, j;
+
+	settle(&a);
+	settle(&b);
+	for (i = 0; i < WARMUP; i++)
+		run(i & 1 ? &b : &a);
+	for (i = 0; i < BATCHES; i++) {
+		t[i] = now();
+		for (j = 0; j < BATCH; j++)
+			run(j & 1 ? &b : &a);
+		t[i] = now() - t[i];
+	}
+	report(t, BATCH);
+}
+
 /* One port exit ends a batch; what it costs is taken off. */
 static void bench_cpuid(void)
 {
@@ -310,6 +332,10 @@ int main(int argc, char **argv)
 		bench_cpuid();
 		return 0;
 	}
-	fputs("usage: bench port | cpuid | switch | others N COMMAND...\n", stderr);
+	if (!strcmp(what, "turns")) {
+		bench_turns();
+		return 0;
+	}
+	fputs("usage: bench port | cpuid | turns | switch | others N COMMAND...\n", stderr);
 	return 2;
 }

@@ -1,18 +1,20 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# run.sh [--json] [--limit N]: instructions per exit: no module, kvm_meter, and
-# BPF programs that do the same. Runs as root inside a host that counts
-# instructions: scripts/rig/run.sh --icount, or QEMU -icount shift=0,sleep=off.
+# run.sh [--json] [--limit N]: instructions per exit: no module, kvm_meter, with
+# kvm_harden off and on, and BPF programs that do what the meter does. Runs as
+# root inside a host that counts instructions: scripts/rig/run.sh --icount, or
+# QEMU -icount shift=0,sleep=off.
 set -u
 cd "$(dirname "$0")" || exit 1
 module=${KVM_METER_KO:-../../kvm_meter/kvm_meter.ko}
-json=0 limit=80 others=1000 failed=0 test=0
+harden=${KVM_HARDEN_KO:-../../kvm_harden/kvm_harden.ko}
+json=0 limit=80 off_limit=3 on_limit=15 others=1000 failed=0 test=0
 
 while [ $# -gt 0 ]; do
 	case $1 in
 	--json)		json=1 ;;
 	--limit)	limit=$2; shift ;;
-	*)		sed -n '3,5s/^# //p' "$0"; exit 2 ;;
+	*)		sed -n '3,6s/^# //p' "$0"; exit 2 ;;
 	esac
 	shift
 done
@@ -34,7 +36,7 @@ measure()	# PREFIX RUNNER...: into PREFIX_port, PREFIX_cpuid, PREFIX_switch
 {
 	local prefix=$1 what
 	shift
-	for what in port cpuid switch; do
+	for what in port cpuid turns switch; do
 		printf -v "${prefix}_$what" '%s' "$("$@" ./bench $what)"
 	done
 }
@@ -54,6 +56,7 @@ check()	# NAME DELTA LIMIT
 [ -c /dev/kvm ] || bail "no /dev/kvm: modprobe kvm_amd or kvm_intel"
 [ -x ./bench ] || bail "bench is not built: make -C selftests/bench"
 [ -f "$module" ] || bail "no $module: build it with make"
+[ -f "$harden" ] || bail "no $harden: build it with make"
 [ ! -d /sys/kernel/kvm_meter ] || bail "kvm_meter is loaded: rmmod it first"
 unit=instructions
 if [ "${RIG_ICOUNT:-0}" != 1 ]; then
@@ -62,9 +65,12 @@ if [ "${RIG_ICOUNT:-0}" != 1 ]; then
 fi
 
 say "TAP version 13"
-say "1..4"
-bare_port='' bare_cpuid='' bare_switch='' meter_port='' meter_cpuid='' meter_switch=''
-bpf_port='' bpf_cpuid='' bpf_switch=''
+say "1..8"
+bare_port='' bare_cpuid='' bare_turns='' bare_switch=''
+meter_port='' meter_cpuid='' meter_turns='' meter_switch=''
+off_port='' off_cpuid='' off_turns='' off_switch=''
+on_port='' on_cpuid='' on_turns='' on_switch=''
+bpf_port='' bpf_cpuid='' bpf_turns='' bpf_switch=''
 measure bare
 bare_many=$(./bench others $others ./bench port)
 insmod "$module" max_vcpus=1200 || bail "insmod $module failed: $(dmesg | tail -n 1)"
@@ -74,6 +80,13 @@ measure meter
 meter_many=$(./bench others $others ./bench port)
 armed=$(cat /sys/kernel/kvm_meter/armed)
 status=$(cat /sys/kernel/kvm_meter/status)
+# The emulator announces neither primitive, but takes the writes.
+insmod "$harden" assume=ibpb,l1d || bail "insmod $harden failed: $(dmesg | tail -n 1)"
+measure off
+echo on >/sys/kernel/kvm_harden/flush/mode || bail "kvm_harden: mode on is refused"
+measure on
+switches=$(cat /sys/kernel/kvm_harden/flush/switches)
+rmmod kvm_harden || bail "rmmod kvm_harden failed"
 rmmod kvm_meter || bail "rmmod kvm_meter failed"
 peer_error=
 if ! ./peer peer.bpf.o /bin/true 2>/tmp/peer.err; then
@@ -85,6 +98,10 @@ fi
 again=$(./bench port)
 
 port=$(delta "$bare_port" "$meter_port") cpuid=$(delta "$bare_cpuid" "$meter_cpuid")
+off_d_port=$(delta "$meter_port" "$off_port") off_d_cpuid=$(delta "$meter_cpuid" "$off_cpuid")
+on_d_port=$(delta "$meter_port" "$on_port") on_d_cpuid=$(delta "$meter_cpuid" "$on_cpuid")
+off_d_turns=$(delta "$meter_turns" "$off_turns") on_d_turns=$(delta "$meter_turns" "$on_turns")
+turns=$(delta "$bare_turns" "$meter_turns") bpf_d_turns=$(delta "$bare_turns" "$bpf_turns")
 many=$(delta "$bare_many" "$meter_many") switch=$(delta "$bare_switch" "$meter_switch")
 bpf_d_port=$(delta "$bare_port" "$bpf_port") bpf_d_cpuid=$(delta "$bare_cpuid" "$bpf_cpuid")
 bpf_d_switch=$(delta "$bare_switch" "$bpf_switch")
@@ -95,31 +112,47 @@ row()	# LABEL BARE METER DELTA BPF DELTA
 		"$(num "$5")" "${6:+($6)}")"
 }
 
+pair()	# LABEL OFF ON
+{
+	say "$(printf '# %-40s %8s  %8s' "$@")"
+}
+
 say "#"
 say "# $(uname -r): $unit"
 say "$(printf '# %-34s %8s  %8s %-7s  %8s' '' 'bare' 'kvm_meter' '' 'BPF')"
 row "exit to user space (port I/O)" "$bare_port" "$meter_port" "$port" "$bpf_port" "$bpf_d_port"
 row "exit handled in KVM (CPUID)" "$bare_cpuid" "$meter_cpuid" "$cpuid" "$bpf_cpuid" "$bpf_d_cpuid"
 row "port I/O, $others other vCPUs alive" "$bare_many" "$meter_many" "$many" ""  ""
+row "port I/O, two VMs in turn" "$bare_turns" "$meter_turns" "$turns" "$bpf_turns" "$bpf_d_turns"
 row "context switch, no vCPU concerned" "$bare_switch" "$meter_switch" "$switch" "$bpf_switch" \
 	"$bpf_d_switch"
+say "#"
+say "# and kvm_harden beside kvm_meter: off, and on (IBPB and L1D flush by MSR)"
+pair "exit to user space (port I/O)" "$off_d_port" "$on_d_port"
+pair "exit handled in KVM (CPUID)" "$off_d_cpuid" "$on_d_cpuid"
+pair "port I/O, two VMs in turn: a flush each" "$off_d_turns" "$on_d_turns"
 say "# bare again at the end: $(num "$again")${peer_error:+; BPF: $peer_error}"
 say "#"
 check "kvm_meter, port I/O" "$port" "$limit"
 check "kvm_meter, CPUID" "$cpuid" "$limit"
 check "kvm_meter, port I/O beside $others vCPUs" "$many" "$limit"
+check "kvm_harden off, port I/O" "$off_d_port" "$off_limit"
+check "kvm_harden off, CPUID" "$off_d_cpuid" "$off_limit"
+check "kvm_harden on and no switch, port I/O" "$on_d_port" "$on_limit"
+check "kvm_harden on and no switch, CPUID" "$on_d_cpuid" "$on_limit"
 test=$((test + 1))
-if [ "$armed" = 1 ] && [ -z "$peer_error" ]; then
-	say "ok $test meter and peer were at work"
+if [ "$armed" = 1 ] && [ "$switches" -gt 10000 ] && [ -z "$peer_error" ]; then
+	say "ok $test the meter, kvm_harden and the peer were at work"
 else
-	say "not ok $test meter and peer were at work: armed $armed ($status), BPF: $peer_error"
+	say "not ok $test all were at work: armed $armed ($status), $switches switches," \
+		"BPF: $peer_error"
 	failed=1
 fi
 if [ $json = 1 ]; then
 	printf '{"kernel":"%s","unit":"%s","limit":%s,"passed":%s,"others":%s' "$(uname -r)" \
 		"$unit" "$limit" "$([ $failed = 0 ] && echo true || echo false)" "$others"
-	for prefix in bare meter bpf; do
-		for what in port cpuid switch many; do
+	for prefix in bare meter off on bpf; do
+		for what in port cpuid turns switch many; do
 			name=${prefix}_$what
 			printf ',"%s":%s' "$name" "${!name:-null}"
 		done
