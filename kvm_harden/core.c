@@ -56,6 +56,33 @@ void kvm_harden_core_forget(void)
 }
 
 /**
+ * kvm_harden_core_reset() - As kvm_harden_core_forget(), and nothing runs
+ *
+ * Context: process; the guard is not told of entries meanwhile.
+ */
+void kvm_harden_core_reset(void)
+{
+	unsigned long flags;
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct harden_cpu *c = per_cpu_ptr(&harden_cpu, cpu);
+
+		if (!c->core)
+			continue;
+		raw_spin_lock_irqsave(&c->core->lock, flags);
+		c->vcpu = NULL;
+		c->token = TOKEN_FOREIGN;
+		c->in_guest = false;
+		c->fast = false;
+		c->check_l1d = false;
+		c->core->owed = 0;
+		raw_spin_unlock_irqrestore(&c->core->lock, flags);
+	}
+	kvm_harden_core_forget();
+}
+
+/**
  * kvm_harden_core_forget_token() - A domain ends; its token may be used again
  * @token: its token; TOKEN_FOREIGN: all domains
  *

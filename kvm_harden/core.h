@@ -55,6 +55,7 @@ DECLARE_PER_CPU_ALIGNED(struct harden_cpu, harden_cpu);
 int kvm_harden_core_init(void);
 void kvm_harden_core_exit(void);
 void kvm_harden_core_forget(void);
+void kvm_harden_core_reset(void);
 void kvm_harden_core_forget_token(harden_token token);
 
 /* All CPUs of the core but @c itself. */

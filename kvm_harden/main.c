@@ -28,6 +28,7 @@ static const struct kvm_meter_guard guard = {
 	.enter = kvm_harden_enter,
 	.entered = kvm_harden_entered,
 	.exited = kvm_harden_exited,
+	.restart = kvm_harden_core_reset,
 	.born = kvm_harden_vm_born,
 	.ended = kvm_harden_vm_ended,
 	.show = kvm_harden_sysfs_vm_show,

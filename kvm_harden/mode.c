@@ -39,9 +39,11 @@ static int start(enum mode next)
 	lockdep_assert_held(&mode_mutex);
 	kvm_harden_covered_refresh();
 	WRITE_ONCE(harden_dry_run, next == MODE_DRY_RUN);
-	kvm_harden_core_forget();
-	if (mode == MODE_OFF)
+	if (mode == MODE_OFF) {
+		kvm_harden_core_reset();
 		return kvm_meter_guard_enable();
+	}
+	kvm_harden_core_forget();
 	for_each_possible_cpu(cpu)
 		kvm_meter_guard_revoke(cpu);
 	return 0;

@@ -234,18 +234,16 @@ bool kvm_harden_entered(struct kvm_vcpu *vcpu, u64 now)
 }
 
 /* Did KVM do the L1D flush that it was trusted with? */
-static void check_l1d(struct harden_cpu *c, const struct kvm_vcpu *vcpu)
+static bool l1d_was_covered(struct harden_cpu *c, const struct kvm_vcpu *vcpu)
 {
-	struct harden_core *core = c->core;
-
 	if (!c->check_l1d)
-		return;
+		return true;
 	c->check_l1d = false;
 	if (vcpu->stat.l1d_flush != c->l1d_seen)
-		return;
-	core->owed |= KVM_HARDEN_L1D;
+		return true;
+	c->core->owed |= KVM_HARDEN_L1D;
 	harden_count(c->vm, uncovered, 1);
-	kvm_harden_covered_wrong();
+	return false;
 }
 
 /**
@@ -262,13 +260,14 @@ void kvm_harden_exited(struct kvm_vcpu *vcpu, int cpu, u64 at)
 	struct harden_cpu *c = per_cpu_ptr(&harden_cpu, cpu);
 	struct harden_core *core = c->core;
 	unsigned long flags;
+	bool covered = true;
 
 	if (!core || READ_ONCE(c->vcpu) != vcpu || (core->cpus == 1 && !c->check_l1d))
 		return;
 	raw_spin_lock_irqsave(&core->lock, flags);
 	if (c->vcpu != vcpu)
 		goto unlock;
-	check_l1d(c, vcpu);
+	covered = l1d_was_covered(c, vcpu);
 	if (core->cpus == 1)
 		goto unlock;
 	account_conflict(core, c, at);
@@ -281,6 +280,9 @@ void kvm_harden_exited(struct kvm_vcpu *vcpu, int cpu, u64 at)
 	}
 unlock:
 	raw_spin_unlock_irqrestore(&core->lock, flags);
+	/* Wakes a worker, and the scheduler's locks are outside the core's. */
+	if (!covered)
+		kvm_harden_covered_wrong();
 }
 
 /* Its address may be the next VM's. */

@@ -37,7 +37,7 @@ static void revoke_all(void)
 {
 	int cpu;
 
-	for_each_online_cpu(cpu)
+	for_each_possible_cpu(cpu)
 		kvm_meter_guard_revoke(cpu);
 }
 

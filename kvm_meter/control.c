@@ -54,6 +54,7 @@ static int arm_locked(void)
 	ret = kvm_meter_hook_sched_add();
 	if (ret)
 		goto err;
+	kvm_meter_guard_restart();
 	ret = kvm_meter_hook_exit_add(vendor);
 	if (ret)
 		goto err_sched;

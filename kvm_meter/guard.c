@@ -11,6 +11,15 @@
 const struct kvm_meter_guard *meter_guard;
 DEFINE_STATIC_KEY_FALSE(meter_guard_key);
 
+/* The meter is about to see entries again: nothing is known of the time before. */
+void kvm_meter_guard_restart(void)
+{
+	mutex_lock(&vm_mutex);
+	if (meter_guard)
+		meter_guard->restart();
+	mutex_unlock(&vm_mutex);
+}
+
 /* Under registry_lock. */
 void kvm_meter_guard_born(const struct meter_vm *vm)
 {

@@ -31,6 +31,7 @@ struct kvm_meter_vcpu;
  *	the next entries and exits may take the fast path. Interrupts off.
  * @exited: the guest was left at @at; @cpu is where it was entered. Comes for
  *	exits off the fast path only. Any context but NMI.
+ * @restart: VMs have run unseen, as the meter was disarmed. Process context.
  * @born: a VM has been given slot @slot. Interrupts off, under a raw lock.
  * @ended: a VM, with a slot or without, is destroyed. Any context.
  * @show: VM @slot can be shown now; may come again for the same VM.
@@ -41,6 +42,7 @@ struct kvm_meter_guard {
 	void (*enter)(struct kvm_vcpu *vcpu, u32 slot, struct kvm_meter_vcpu *rec);
 	bool (*entered)(struct kvm_vcpu *vcpu, u64 now);
 	void (*exited)(struct kvm_vcpu *vcpu, int cpu, u64 at);
+	void (*restart)(void);
 	void (*born)(u32 slot, u64 vm_id);
 	void (*ended)(const struct kvm *kvm);
 	void (*show)(u32 slot, u64 vm_id);
