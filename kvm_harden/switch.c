@@ -100,7 +100,7 @@ static bool decide(struct harden_core *core, struct harden_cpu *c, struct kvm_vc
 	c->fast = false;
 
 	d->from = core->last;
-	d->from_vm = core->last_vm ? core->last_vm_id : 0;
+	d->from_vm = core->last != TOKEN_FOREIGN && core->last_vm ? core->last_vm_id : 0;
 	d->covered = 0;
 	if (change) {
 		bool loaded = core->last_cpu == c->cpu && c->vcpu != vcpu;
