@@ -13,7 +13,11 @@
 /* How long a VM may take to appear in sysfs, or to leave it. */
 #define METER_APPEARS_MS 10000
 
-/* --- module.c: the module comes and goes --- */
+/* --- module.c: the modules come and go --- */
+int module_load(const char *name, const char *params);	/* 0 or -errno */
+int module_unload(const char *name);			/* 0 or -errno */
+bool module_loaded(const char *name);
+void hold_kvm(void);
 int meter_load(const char *params);	/* 0 or -errno */
 int meter_unload(void);			/* 0 or -errno */
 bool meter_loaded(void);
@@ -76,6 +80,7 @@ struct meter_map {
 int bpf_map_fd(__u32 id);	/* or -errno */
 int bpf_map_update(int fd, __u32 key, const void *value);
 void meter_map_open(struct meter_map *m, const char *name);
+void map_open_id(struct meter_map *m, __u32 id, const char *name);
 void meter_map_close(struct meter_map *m);
 
 static inline const void *meter_map_at(const struct meter_map *m, __u32 i)

@@ -40,13 +40,18 @@ int bpf_map_update(int fd, __u32 key, const void *value)
 
 void meter_map_open(struct meter_map *m, const char *name)
 {
+	map_open_id(m, meter_u64("maps/%s", name), name);
+}
+
+void map_open_id(struct meter_map *m, __u32 id, const char *name)
+{
 	struct bpf_map_info info = {};
 	union bpf_attr attr = {};
 	long page = sysconf(_SC_PAGESIZE);
 	int ret;
 
 	memset(m, 0, sizeof(*m));
-	m->id = meter_u64("maps/%s", name);
+	m->id = id;
 	m->fd = bpf_map_fd(m->id);
 	REQUIRE(m->fd >= 0, "map %s, id %u: %s", name, m->id, strerror(-m->fd));
 	attr.info.bpf_fd = m->fd;

@@ -14,45 +14,65 @@
 
 #include "vmm.h"
 
-/* $KVM_METER_KO, or where the tree has it as seen from selftests/out/. */
-static const char *meter_path(void)
+/*
+ * $KVM_METER_KO and $KVM_HARDEN_KO, or where the tree has them as seen from
+ * selftests/out/.
+ */
+static const char *module_path(const char *name)
 {
 	static char path[PATH_MAX + 64];
-	const char *env = getenv("KVM_METER_KO");
+	const char *env = getenv(strcmp(name, METER) ? "KVM_HARDEN_KO" : "KVM_METER_KO");
 	char self[PATH_MAX];
 	ssize_t len;
 
 	if (env)
 		return env;
 	len = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	if (len < 0)
-		return "kvm_meter.ko";
-	self[len] = 0;
-	snprintf(path, sizeof(path), "%s/../../kvm_meter/kvm_meter.ko", dirname(self));
+	self[len < 0 ? 0 : len] = 0;
+	snprintf(path, sizeof(path), "%s/../../%s/%s.ko", dirname(self), name, name);
 	return path;
 }
 
-bool meter_loaded(void)
+bool module_loaded(const char *name)
 {
-	return file_exists("/sys/module/kvm_meter");
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "/sys/module/%s", name);
+	return file_exists(path);
 }
 
-int meter_load(const char *params)
+int module_load(const char *name, const char *params)
 {
+	const char *path = module_path(name);
 	int fd, ret;
 
-	fd = open(meter_path(), O_RDONLY | O_CLOEXEC);
-	REQUIRE(fd >= 0, "%s: %s", meter_path(), strerror(errno));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	REQUIRE(fd >= 0, "%s: %s", path, strerror(errno));
 	ret = syscall(SYS_finit_module, fd, params ? params : "", 0) ? -errno : 0;
 	close(fd);
 	return ret;
 }
 
-int meter_unload(void)
+int module_unload(const char *name)
 {
-	if (!syscall(SYS_delete_module, METER, O_NONBLOCK))
+	if (!syscall(SYS_delete_module, name, O_NONBLOCK))
 		return 0;
 	return -errno;
+}
+
+bool meter_loaded(void)
+{
+	return module_loaded(METER);
+}
+
+int meter_load(const char *params)
+{
+	return module_load(METER, params);
+}
+
+int meter_unload(void)
+{
+	return module_unload(METER);
 }
 
 void meter_reload(const char *params)
@@ -90,7 +110,7 @@ void meter_cleanup(void)
  * scheduler's text when the first VM comes and when the last one goes, and an
  * emulated host does not survive thousands of those.
  */
-static void hold_kvm(void)
+void hold_kvm(void)
 {
 	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -114,6 +115,8 @@ bool vcpu_handle(struct vcpu *v, int reason)
 		v->io++;
 		if (v->burn_ns)
 			burn_ns(v->burn_ns);
+		if (v->yield)
+			sched_yield();
 		return false;
 	case KVM_EXIT_MMIO:
 		v->mmio++;

@@ -154,6 +154,11 @@ struct vcpu *vm_add_vcpu(struct vm *vm, unsigned int id)
 
 struct vm *vm_create(unsigned int nr_vcpus, unsigned int flags)
 {
+	return vm_create_ids(nr_vcpus, 0, flags);
+}
+
+struct vm *vm_create_ids(unsigned int nr_vcpus, unsigned int first, unsigned int flags)
+{
 	struct vm *vm = vm_create_bare(flags);
 
 	vm->vcpus = calloc(nr_vcpus, sizeof(*vm->vcpus));
@@ -165,7 +170,7 @@ struct vm *vm_create(unsigned int nr_vcpus, unsigned int flags)
 	vm_fill_memory(vm);
 	vm_add_memory(vm, 0, 0, vm->mem, GUEST_MEM_SIZE);
 	for (unsigned int i = 0; i < nr_vcpus; i++)
-		vm_add_vcpu(vm, i);
+		vm_add_vcpu(vm, first + i);
 	return vm;
 }
 

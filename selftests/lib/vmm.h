@@ -37,6 +37,7 @@ struct vcpu {
 	int done;		/* the guest program has ended */
 	pid_t tid;
 	__u64 burn_ns;		/* burn as much CPU after each port exit */
+	bool yield;		/* and let another thread run */
 	__u64 runs, io, mmio, hlts, interrupted;	/* exits that the VMM saw */
 };
 
@@ -54,6 +55,8 @@ void need_kvm(void);		/* skip the test without KVM */
 bool kvm_is_intel(void);
 
 struct vm *vm_create(unsigned int nr_vcpus, unsigned int flags);
+/* The same with vCPU ids from @first on, so that they tell VMs apart in a trace. */
+struct vm *vm_create_ids(unsigned int nr_vcpus, unsigned int first, unsigned int flags);
 /* Without vCPUs and memory, for the caller to fill. */
 struct vm *vm_create_bare(unsigned int flags);
 void vm_add_memory(struct vm *vm, __u32 slot, __u64 gpa, void *mem, __u64 size);
