@@ -17,7 +17,7 @@ enum {
 	KVM_HARDEN_IBPB		= 1 << 0,
 	KVM_HARDEN_L1D		= 1 << 1,
 	KVM_HARDEN_HOST		= 1 << 2,	/* at every VM-entry */
-	KVM_HARDEN_DEFAULT	= 1 << 31,	/* whatever flush/default says */
+	KVM_HARDEN_DEFAULT	= 1u << 31,	/* whatever flush/default says */
 };
 
 struct kvm_harden_vm {
