@@ -99,6 +99,7 @@ int cmd_status(int argc, char **argv);
 int cmd_prometheus(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_slot(int argc, char **argv);
+int cmd_harden(int argc, char **argv);
 
 /* main.c */
 void km_die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));

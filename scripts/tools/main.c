@@ -23,6 +23,7 @@ static const char help[] =
 "  status             is the meter armed and healthy, how full are its maps;\n"
 "                     exit status 0: armed, 3: loaded but not armed\n"
 "  prometheus         all counters in Prometheus' text format\n"
+"  harden [--json]    kvm_harden: trust domains, flushes between them, what they took\n"
 "  slot VM [VCPU]     its index in the BPF map kvm_meter_vcpu, for bpftool\n"
 "\n"
 "What the columns mean, in shares of wall-clock time:\n"
@@ -88,6 +89,7 @@ static const struct {
 	{ "prometheus", cmd_prometheus },
 	{ "explain", cmd_explain },
 	{ "slot", cmd_slot },
+	{ "harden", cmd_harden },
 	{ NULL, NULL },
 };
 
