@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # host.sh: the demo, on a KVM host of its own. Loads kvm_meter, starts two
-# tenants with different lives, shows what each does with its time, and what is
-# on record after they have gone. `make demo` boots a disposable host for it; as
-# root on a real one with QEMU, busybox-static and bpftool it shows the same.
+# tenants with different lives, shows what each does with its time; lets
+# kvm_harden keep them apart on a core; and shows what is on record after they
+# have gone. `make demo` boots a disposable host for it; as root on a real one
+# with QEMU, busybox-static and bpftool it shows the same.
 #
 # DEMO_SECONDS   length of the live part (20)
 # DEMO_TTY=1     redraw the live table in place, in colour
@@ -12,10 +13,13 @@ set -euo pipefail
 tree=$(cd "$(dirname "$0")/../.." && pwd)
 # shellcheck source=scripts/demo/tenant.sh
 . "$tree/scripts/demo/tenant.sh"
+# shellcheck source=scripts/demo/harden.sh
+. "$tree/scripts/demo/harden.sh"
 
 seconds=${DEMO_SECONDS:-20}
 kvmmeter=$tree/scripts/tools/kvmmeter
 module=$tree/kvm_meter/kvm_meter.ko
+harden_module=$tree/kvm_harden/kvm_harden.ko
 work=$(mktemp -d)
 loaded=0
 
@@ -25,12 +29,13 @@ shown() { printf '\n# %s\n' "$*"; }
 cleanup()
 {
 	tenants_stop
+	harden_unload 2>/dev/null || :
 	[ $loaded = 0 ] || rmmod kvm_meter 2>/dev/null || :
 	rm -rf "$work"
 }
 trap cleanup EXIT
 
-for need in "$kvmmeter" "$module" /dev/kvm; do
+for need in "$kvmmeter" "$module" "$harden_module" /dev/kvm; do
 	[ -e "$need" ] && continue
 	echo "demo: $need is missing: build with 'make', load kvm_amd or kvm_intel" >&2
 	exit 1
@@ -70,6 +75,8 @@ shown "bpftool map lookup name kvm_meter_vcpu key $key"
 bpftool map lookup name kvm_meter_vcpu key $key >"$work/record"
 bpftool map lookup name kvm_meter_info key 0 0 0 0 >"$work/names"
 awk -f "$tree/scripts/demo/record.awk" "$work/names" "$work/record"
+
+harden_act "$harden_module" "$kvmmeter" 8 "${tenants[@]}"
 
 headline "The tenants move out. Their final records stay, to send bills by."
 tenants_stop
