@@ -6,13 +6,15 @@ cd "$(dirname "$0")/.."
 
 cat <<EOF
 Build
-  make                    kvm_meter/kvm_meter.ko for the running kernel
+  make                    kvm_meter/kvm_meter.ko and kvm_harden/kvm_harden.ko for
+                          the running kernel
   make KDIR=DIR           for the kernel whose headers are in DIR
   make install            install the modules (modules_install)
   make clean              remove what make made
 
 See it run; needs root and Debian 12 or 13, nothing else
-  make demo               a KVM host boots, two tenants run, the meter shows them
+  make demo               a KVM host boots, two tenants run, the meter shows them,
+                          kvm_harden keeps them apart on a core
   make demo HOST=intel    on an Intel host (small guests where that is emulated)
 
 Test; the same needs
@@ -38,6 +40,12 @@ Variables
   DEBIAN_MIRROR=URL       where roots come from (http://deb.debian.org)
   V=1                     check shows all output as it comes
   RIG_ACCEL=kvm|tcg       how hosts run: by KVM, or emulated (KVM where it nests)
+
+Loaded, as root (Documentation/admin-guide/)
+  insmod kvm_meter/kvm_meter.ko      max_vcpus=N max_ended=N armed=Y|N
+  insmod kvm_harden/kvm_harden.ko    mode=off|dry-run|on
+  echo off|dry-run|on > /sys/kernel/kvm_harden/flush/mode
+  echo N > /sys/kernel/kvm_harden/vms/ID/domain; echo POLICY > .../flush
 
 A command of your own in such a host:
   scripts/rig/run.sh --kernel 6.12 --live -- uname -a
