@@ -97,12 +97,31 @@ headers()	# each header of the modules is included first somewhere, by its own f
 	done
 }
 
-headers_user()	# the public headers compile alone, as C and as C++
+headers_user()	# the public headers, told by their license, compile alone
 {
 	local h
 	for h in $(files 'include/kvm_meter/*.h' 'include/kvm_harden/*.h'); do
+		grep -q 'Linux-syscall-note' "$h" || continue
 		gcc -std=gnu99 -Wall -Wextra -Werror -fsyntax-only -Iinclude -x c "$h" 2>&1
 		gcc -std=gnu11 -Wall -Wextra -Werror -fsyntax-only -Iinclude -x c "$h" 2>&1
+	done
+}
+
+# Each field of the tables is in the documents, with the same meaning; a counter
+# is a file in sysfs as well. That the files are there is for the tests.
+abi_docs()
+{
+	local dir=Documentation/ABI/testing module maps kind name meaning
+	for module in kvm_meter kvm_harden; do
+		maps=$(tr -s ' \t\n' ' ' <"$dir/bpf-maps-$module")
+		sed -nE 's/^\t([CFS])\(([^",]*, )?([a-z0-9_]+), "(.*)"\).*/\1 \3 \4/p' \
+			"include/$module/metrics.h" | sed 's/\\"/"/g' |
+			while read -r kind name meaning; do
+				[[ $maps == *" $name $meaning "* ]] ||
+					echo "$dir/bpf-maps-$module: not '$name $meaning'"
+				[ "$kind" != C ] || grep -q "^What:.*/$name\$" "$dir/sysfs-kernel-$module" ||
+					echo "$dir/sysfs-kernel-$module: no $name"
+			done
 	done
 }
 

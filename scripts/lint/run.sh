@@ -15,7 +15,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
 checks="checkpatch checkpatch_user kernel_doc clang_format shellcheck versions sizes
-	headers headers_user tools_clang"
+	headers headers_user abi_docs tools_clang"
 kernels=$(awk '!/^[[:space:]]*(#|$)/ { print $1 }' scripts/kernels.list)
 for kernel in $kernels; do
 	checks="$checks gcc:$kernel clang:$kernel sparse:$kernel"
