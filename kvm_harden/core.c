@@ -39,7 +39,7 @@ static int on_cpu_online(unsigned int cpu)
 	core->last = TOKEN_FOREIGN;
 	core->last_cpu = -1;
 	raw_spin_unlock_irqrestore(&core->lock, flags);
-	smp_store_release(&c->core, core);
+	smp_store_release(&c->core, core); /* complete before an entry here sees it */
 	return 0;
 }
 

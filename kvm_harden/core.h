@@ -6,6 +6,7 @@
 #ifndef _KVM_HARDEN_CORE_H
 #define _KVM_HARDEN_CORE_H
 
+#include <linux/bits.h>
 #include <linux/percpu.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
@@ -20,7 +21,7 @@ struct kvm_vcpu;
  */
 typedef u64 harden_token;
 #define TOKEN_FOREIGN	0ull
-#define TOKEN_OWN	(1ull << 62)	/* | id of the VM */
+#define TOKEN_OWN	BIT_ULL(62)	/* | id of the VM */
 
 struct harden_cpu {
 	struct harden_core *core;	/* NULL until the CPU was online */

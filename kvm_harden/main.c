@@ -5,6 +5,7 @@
 #include <kvm_meter/guard.h>
 
 #include "core.h"
+#include "covered.h"
 #include "flush.h"
 #include "maps.h"
 #include "mode.h"
@@ -53,6 +54,7 @@ static void exit_guard(void)
 
 static int init_mode(void)
 {
+	kvm_harden_covered_refresh();
 	return kvm_harden_mode_set(mode);
 }
 

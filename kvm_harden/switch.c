@@ -84,20 +84,36 @@ static void revoke_siblings(struct harden_cpu *c)
 			kvm_meter_guard_revoke(s->cpu);
 }
 
+/*
+ * The guest that @c is in has been left. If another domain entered on the core
+ * meanwhile, the core holds traces of both by now.
+ */
+static void leave(struct harden_core *core, struct harden_cpu *c)
+{
+	lockdep_assert_held(&core->lock);
+	c->in_guest = false;
+	c->fast = false;
+	if (core->cpus > 1 && core->last != c->token) {
+		core->last = TOKEN_FOREIGN;
+		core->last_cpu = -1;
+		revoke_siblings(c);
+	}
+}
+
 static bool decide(struct harden_core *core, struct harden_cpu *c, struct kvm_vcpu *vcpu,
 		   struct harden_vm *vm, struct kvm_meter_vcpu *rec, struct decision *d)
 {
 	harden_token token = token_of(vcpu, vm);
 	u32 policy = harden_policy(vm), wanted = 0;
-	bool change = core->last != token || (policy & KVM_HARDEN_HOST);
+	bool change;
 
 	lockdep_assert_held(&core->lock);
-	if (c->in_guest && !c->fast) {
-		/* An entry that failed, or whose exit event is still to come. */
+	/* An entry that failed, or whose exit event is still to come. */
+	if (c->in_guest && !c->fast)
 		account_conflict(core, c, kvm_meter_guard_clock());
-	}
-	c->in_guest = false;
-	c->fast = false;
+	if (c->in_guest || c->fast)
+		leave(core, c);
+	change = core->last != token || (policy & KVM_HARDEN_HOST);
 
 	d->from = core->last;
 	d->from_vm = core->last != TOKEN_FOREIGN && core->last_vm ? core->last_vm_id : 0;
@@ -262,21 +278,18 @@ void kvm_harden_exited(struct kvm_vcpu *vcpu, int cpu, u64 at)
 	unsigned long flags;
 	bool covered = true;
 
-	if (!core || READ_ONCE(c->vcpu) != vcpu || (core->cpus == 1 && !c->check_l1d))
+	if (!core || (core->cpus == 1 && !c->check_l1d))
 		return;
 	raw_spin_lock_irqsave(&core->lock, flags);
+	/* Entered before the guard looked: it ran beside who entered since. */
+	if (!c->vcpu)
+		leave(core, c);
 	if (c->vcpu != vcpu)
 		goto unlock;
 	covered = l1d_was_covered(c, vcpu);
-	if (core->cpus == 1)
-		goto unlock;
-	account_conflict(core, c, at);
-	c->in_guest = false;
-	c->fast = false;
-	if (core->last != c->token) {
-		core->last = TOKEN_FOREIGN;
-		core->last_cpu = -1;
-		revoke_siblings(c);
+	if (core->cpus > 1) {
+		account_conflict(core, c, at);
+		leave(core, c);
 	}
 unlock:
 	raw_spin_unlock_irqrestore(&core->lock, flags);

@@ -146,7 +146,6 @@ void kvm_harden_sysfs_vm_show(u32 slot, u64 id)
 		return;
 	}
 	vm->dir = &dir->kobj;
-	kobject_uevent(vm->dir, KOBJ_ADD);
 }
 
 void kvm_harden_sysfs_vm_hide(u32 slot)

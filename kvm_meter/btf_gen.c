@@ -37,7 +37,7 @@ void kvm_meter_btf_make(struct btf_build *b, struct btf_gen *gen)
 	hist_id = kvm_meter_btf_array(b, u64_id, u32_id, KVM_METER_HIST);
 	KVM_METER_VM_STRINGS(MAKE_TEXT)
 	label_id = kvm_meter_btf_array(b, char_id, u32_id,
-			     sizeof_field(struct kvm_meter_reason_name, name));
+				       sizeof_field(struct kvm_meter_reason_name, name));
 
 #define REC ((struct kvm_meter_reason *)NULL)
 	reason_id = kvm_meter_btf_struct(b, "kvm_meter_reason", sizeof(*REC));
@@ -79,7 +79,8 @@ void kvm_meter_btf_make(struct btf_build *b, struct btf_gen *gen)
 #undef REC
 
 #define REC ((struct kvm_meter_owner *)NULL)
-	gen->record_type[BTF_RECORD_OWNER] = kvm_meter_btf_struct(b, "kvm_meter_owner", sizeof(*REC));
+	gen->record_type[BTF_RECORD_OWNER] =
+		kvm_meter_btf_struct(b, "kvm_meter_owner", sizeof(*REC));
 	KVM_METER_OWNER_HEAD(F)
 	KVM_METER_COUNTERS(C)
 #undef REC

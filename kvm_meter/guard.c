@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "guard.h"
 
+#include <linux/kvm_host.h>
 #include <linux/module.h>
 #include <linux/tracepoint.h>
 
@@ -10,6 +11,13 @@
 /* Written under vm_mutex; stays set until nobody can be calling it. */
 const struct kvm_meter_guard *meter_guard;
 DEFINE_STATIC_KEY_FALSE(meter_guard_key);
+
+u32 kvm_meter_guard_slot_of(const struct kvm_vcpu *vcpu)
+{
+	const struct meter_vm *vm = kvm_meter_find_vm(vcpu->kvm);
+
+	return vm ? vm - meter_vms : KVM_METER_NO_SLOT;
+}
 
 /* The meter is about to see entries again: nothing is known of the time before. */
 void kvm_meter_guard_restart(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Where the meter calls its guard; see include/kvm_meter/guard.h. */
+/* Where the meter calls its guard; the public header says what for. */
 #ifndef _KVM_METER_GUARD_CALLS_H
 #define _KVM_METER_GUARD_CALLS_H
 
@@ -13,16 +13,18 @@
 extern const struct kvm_meter_guard *meter_guard;
 DECLARE_STATIC_KEY_FALSE(meter_guard_key);
 
-static inline u32 guard_slot(const struct meter_vcpu *v)
-{
-	return v ? v->vm - meter_vms : KVM_METER_NO_SLOT;
-}
+/* A vCPU that found no slot for itself may belong to a VM that has one. */
+u32 kvm_meter_guard_slot_of(const struct kvm_vcpu *vcpu);
 
 /* The three on the way into and out of a guest. */
 static inline void guard_enter(struct kvm_vcpu *vcpu, const struct meter_vcpu *v)
 {
-	if (static_branch_unlikely(&meter_guard_key))
-		READ_ONCE(meter_guard)->enter(vcpu, guard_slot(v), v ? v->rec : NULL);
+	if (!static_branch_unlikely(&meter_guard_key))
+		return;
+	if (v)
+		READ_ONCE(meter_guard)->enter(vcpu, v->vm - meter_vms, v->rec);
+	else
+		READ_ONCE(meter_guard)->enter(vcpu, kvm_meter_guard_slot_of(vcpu), NULL);
 }
 
 static inline bool guard_entered(struct kvm_vcpu *vcpu, u64 now)

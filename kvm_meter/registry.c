@@ -194,14 +194,24 @@ static void vm_todo(struct meter_vm *vm)
 		list_add_tail(&vm->todo, &todo_vms);
 }
 
+/*
+ * Under registry_lock; or with interrupts off, and then a VM may be missed while
+ * others come and go.
+ */
 static struct meter_vm *vm_find(const struct kvm *kvm)
 {
 	struct meter_vm *vm;
 
-	hlist_for_each_entry(vm, &by_kvm[hash_ptr(kvm, TABLE_BITS)], by_kvm)
-		if (vm->kvm == kvm)
+	hlist_for_each_entry_rcu(vm, &by_kvm[hash_ptr(kvm, TABLE_BITS)], by_kvm,
+				 irqs_disabled())
+		if (READ_ONCE(vm->kvm) == kvm)
 			return vm;
 	return NULL;
+}
+
+struct meter_vm *kvm_meter_find_vm(const struct kvm *kvm)
+{
+	return vm_find(kvm);
 }
 
 static struct meter_vm *vm_add(struct kvm *kvm, struct task_struct *task, u32 flags)
@@ -215,8 +225,8 @@ static struct meter_vm *vm_add(struct kvm *kvm, struct task_struct *task, u32 fl
 	list_move(&vm->link, &live_vms);
 	vms_used++;
 	vm->id = ++last_vm_id;
-	vm->kvm = kvm;
-	hlist_add_head(&vm->by_kvm, &by_kvm[hash_ptr(kvm, TABLE_BITS)]);
+	WRITE_ONCE(vm->kvm, kvm);
+	hlist_add_head_rcu(&vm->by_kvm, &by_kvm[hash_ptr(kvm, TABLE_BITS)]);
 	vm->state = METER_VM_LIVE;
 	vm->flags = flags;
 	vm->vcpu_count = 0;
@@ -338,8 +348,8 @@ static void vm_end_locked(struct meter_vm *vm, u32 flags)
 		raw_spin_unlock(&v->lock);
 	}
 	vm->state = METER_VM_ENDED;
-	hlist_del(&vm->by_kvm);
-	vm->kvm = NULL;
+	hlist_del_rcu(&vm->by_kvm);
+	WRITE_ONCE(vm->kvm, NULL);
 	vm->flags |= flags;
 	vm->ended_ns = ktime_get_real_fast_ns();
 	list_del_init(&vm->link);

@@ -111,6 +111,7 @@ void kvm_meter_registry_exit(void);
 /* Any context with interrupts off; NULL if it is not known. */
 struct meter_vcpu *kvm_meter_find_vcpu(const struct kvm_vcpu *vcpu);
 struct meter_vcpu *kvm_meter_find_task(const struct task_struct *task);
+struct meter_vm *kvm_meter_find_vm(const struct kvm *kvm);
 
 struct meter_vcpu *kvm_meter_vcpu_add(struct kvm_vcpu *vcpu, struct task_struct *task,
 				      struct task_struct *thread, u32 state, u32 flags);

@@ -279,7 +279,6 @@ void kvm_meter_sysfs_vm_update(struct meter_vm *vm)
 			dir_remove(dir);
 			return;
 		}
-		kobject_uevent(&dir->kobj, KOBJ_ADD);
 		vm->dir = &dir->kobj;
 	}
 	/* The list only grows until the VM is retired, which is done here too. */

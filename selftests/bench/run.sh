@@ -68,7 +68,9 @@ say "TAP version 13"
 say "1..8"
 bare_port='' bare_cpuid='' bare_turns='' bare_switch=''
 meter_port='' meter_cpuid='' meter_turns='' meter_switch=''
+# shellcheck disable=SC2034	# by name, at the end
 off_port='' off_cpuid='' off_turns='' off_switch=''
+# shellcheck disable=SC2034
 on_port='' on_cpuid='' on_turns='' on_switch=''
 bpf_port='' bpf_cpuid='' bpf_turns='' bpf_switch=''
 measure bare
