@@ -143,9 +143,10 @@ static void set_l1d(const char *how)
 	need_cpus(2);
 	if (read_file(L1D_PARAMETER, l1d_was, sizeof(l1d_was)) <= 0)
 		tap_skip("no " L1D_PARAMETER);
+	*strchrnul(l1d_was, '\n') = 0;
 	ret = write_file(L1D_PARAMETER, how);
 	if (ret || strstr(l1d_was, "not required") || strstr(l1d_was, "EPT disabled"))
-		tap_skip("vmentry_l1d_flush is %.20s, %s to it: %s", l1d_was, how, strerror(-ret));
+		tap_skip("vmentry_l1d_flush is \"%s\"", l1d_was);
 	tap_at_end(restore_l1d);
 }
 
