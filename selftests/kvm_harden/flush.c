@@ -339,6 +339,10 @@ static void turns_with_changes(const char *mode, struct harden_counters *got)
 	take_turns(N);
 	model_end(m);
 	*got = m->got;
+	/* The next ones have vCPUs of the same ids. */
+	vm_destroy(a->vm);
+	vm_destroy(b->vm);
+	EXPECT(meter_wait_gone(a->id) && meter_wait_gone(b->id), "VMs that ended are there");
 }
 
 static void test_dry_run(void)
