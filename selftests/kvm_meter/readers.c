@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SECONDS	8
+#define SECONDS	10
 
 /* What a reader process found; in a shared page. */
 struct found {
@@ -192,7 +192,7 @@ static void test_all(void)
 		pid[i] = spawn(readers[i], found[i]);
 	}
 	busy = spawn(live_on, NULL);
-	end = raw_ns() + SECONDS * slowness() * NSEC_PER_SEC;
+	end = raw_ns() + repeats(SECONDS) * slowness() * NSEC_PER_SEC;
 	while (raw_ns() < end) {
 		live_and_die();
 		vms++;

@@ -105,7 +105,7 @@ static void cycle(int times)
 static void test_cycles(void)
 {
 	start_guests();
-	cycle(CYCLES);
+	cycle(repeats(CYCLES));
 	meter_wait_tid(guests[0]->tid);
 	stop_guests();
 	meter_expect_healthy(NULL);
@@ -146,7 +146,7 @@ static void test_readers(void)
 	start_guests();
 	for (int i = 0; i < 3; i++)
 		reader[i] = spawn(read_for_ever, NULL);
-	cycle(CYCLES / 5);
+	cycle(repeats(10));
 	for (int i = 0; i < 3; i++)
 		end_child(reader[i]);
 	stop_guests();
@@ -246,11 +246,11 @@ static void test_churn(void)
 	meter_reload(NULL);
 	for (int i = 0; i < 2; i++)
 		child[i] = spawn(churn, NULL);
-	for (int i = 0; i < 30; i++) {
+	for (unsigned int i = 0; i < repeats(30); i++) {
 		ret = meter_unload();
-		REQUIRE(!ret, "rmmod %d: %s", i, strerror(-ret));
+		REQUIRE(!ret, "rmmod %u: %s", i, strerror(-ret));
 		ret = meter_load(NULL);
-		REQUIRE(!ret, "insmod %d: %s", i, strerror(-ret));
+		REQUIRE(!ret, "insmod %u: %s", i, strerror(-ret));
 		sleep_ms((i % 7) * 20);
 	}
 	for (int i = 0; i < 2; i++)
@@ -259,7 +259,7 @@ static void test_churn(void)
 }
 
 static const struct tap_test tests[] = {
-	{ "50 times under running guests", test_cycles, 250 },
+	{ "many times under running guests", test_cycles, 250 },
 	{ "under readers of sysfs", test_readers, 120 },
 	{ "under a mapping, which stays readable", test_mapping, 0 },
 	{ "under an open file", test_open_file, 0 },

@@ -39,6 +39,12 @@ unsigned int slowness(void);
 		__ok || (cond);						\
 	})
 
+/*
+ * How often to do what finds more, the more often it is done: @all times with
+ * FULL=1 in the environment, else a fifth of that.
+ */
+unsigned int repeats(unsigned int all);
+
 int nr_cpus_online(void);
 void need_cpus(int nr);		/* skip the test with fewer */
 void pin_thread(pid_t tid, int cpu);	/* 0: the calling thread */
