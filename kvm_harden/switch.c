@@ -42,7 +42,7 @@ static harden_token token_of(const struct kvm_vcpu *vcpu, const struct harden_vm
 static u32 leaving_policy(const struct harden_core *core)
 {
 	if (core->last == TOKEN_FOREIGN)
-		return READ_ONCE(harden_default_policy);
+		return READ_ONCE(harden_default_policy) | core->last_policy;
 	if (core->last_vm && READ_ONCE(core->last_vm->id) == core->last_vm_id)
 		return harden_policy(core->last_vm);
 	return core->last_policy;
@@ -94,6 +94,7 @@ static void leave(struct harden_core *core, struct harden_cpu *c)
 	c->in_guest = false;
 	c->fast = false;
 	if (core->cpus > 1 && core->last != c->token) {
+		core->last_policy = leaving_policy(core) | harden_policy(c->vm);
 		core->last = TOKEN_FOREIGN;
 		core->last_cpu = -1;
 		revoke_siblings(c);
