@@ -168,14 +168,15 @@ static void test_successor_policy(void)
 		EXPECT_EQ(m->got.l1d, 2, "L1D flushes");
 }
 
-static void no_slots(void)
+/* But for @left of them. */
+static void no_slots(int left)
 {
 	struct vm *filler;
 
 	harden_reload("max_vcpus=16", HARDEN_ASSUME);
 	need_cores();
-	filler = vm_create_ids(SLOTS, 2048, 0);
-	for (int i = 0; i < SLOTS; i++) {
+	filler = vm_create_ids(SLOTS - left, 2048, 0);
+	for (int i = 0; i < SLOTS - left; i++) {
 		vcpu_program(&filler->vcpus[i], guest_io, 2, 0);
 		vcpu_run(&filler->vcpus[i]);
 	}
@@ -185,7 +186,7 @@ static void no_slots(void)
 /* Without a slot a VM is a domain for itself, of the default policy. */
 static void test_no_slot(void)
 {
-	no_slots();
+	no_slots(0);
 	for (int i = 0; i < 2; i++) {
 		model_vm_bare(m, 1, 0);
 		program(&m->vms[i]);
@@ -204,10 +205,33 @@ static void test_no_slot(void)
 	harden_reload(NULL, HARDEN_ASSUME);
 }
 
+/* Of a VM that has one, it is guarded as that. */
+static void test_no_slot_vcpu(void)
+{
+	no_slots(1);
+	model_vm(m, 3, 0);
+	model_vm_bare(m, 1, 0);
+	EXPECT(!meter_exists("vms/%llu/vcpus/1", m->vms[0].id), "the second vCPU has a slot");
+	model_begin(m, "on");
+	for (int i = 0; i < 50; i++) {
+		for (int k = 0; k < 3; k++) {
+			vcpu_program(&m->vms[0].v[k], guest_io, 2, 0);
+			vcpu_run(&m->vms[0].v[k]);
+		}
+	}
+	program(&m->vms[1]);
+	run_once(&m->vms[1]);
+	vcpu_program(&m->vms[0].v[2], guest_io, 2, 0);
+	vcpu_run(&m->vms[0].v[2]);
+	model_end(m);
+	EXPECT_EQ(m->got.switches, 3, "switches");
+	harden_reload(NULL, HARDEN_ASSUME);
+}
+
 /* Its address may be used again. */
 static void test_no_slot_successor(void)
 {
-	no_slots();
+	no_slots(0);
 	model_vm_bare(m, 1, 0);
 	model_begin(m, "on");
 	program(&m->vms[0]);
@@ -381,6 +405,7 @@ static const struct tap_test tests[] = {
 	{ "a domain outlives its VM", test_successor_domain, 0 },
 	{ "the policy of a VM that is gone", test_successor_policy, 0 },
 	{ "VMs without a slot", test_no_slot, 0 },
+	{ "a vCPU without a slot", test_no_slot_vcpu, 0 },
 	{ "VMs without a slot after each other", test_no_slot_successor, 0 },
 	{ "a VM without a slot among others", test_no_slot_mixed, 0 },
 	{ "64 VMs in 8 domains on 2 CPUs", test_crowd, 180 },

@@ -291,6 +291,38 @@ static void test_conflict_changes(void)
 	EXPECT_EQ(conflict(a), conflict(b), "sibling_conflict_ns of both");
 }
 
+/*
+ * A has asked for flushes and was there together with B, which has not. Who
+ * comes next, and asks for nothing either, finds traces of both.
+ */
+static void test_policy_of_two(void)
+{
+	struct model_vm *c;
+	__u64 ibpb, l1d;
+
+	two_vms(1);
+	c = model_vm(m, 1, 0);
+	model_default(m, 0);
+	model_policy(m, a, HARDEN_PRIMITIVES);
+	vcpu_program(b->v, guest_io, ~0ull, 0);
+	vcpu_program(c->v, guest_io, ~0ull, 0);
+	for (int i = 0; i < 20; i++) {
+		harden_set("on\n", "flush/mode");
+		spin(a->v, 0);
+		REQUIRE(WAIT_FOR(a->v->data->progress > 10, 5000), "A does not run");
+		pin_thread(0, 1);
+		run_once(b->v);
+		stop(a->v);
+		ibpb = harden_u64("vms/%llu/ibpb", c->id);
+		l1d = harden_u64("vms/%llu/l1d", c->id);
+		run_once(c->v);
+		EXPECT_EQ(harden_u64("vms/%llu/ibpb", c->id) - ibpb, 1, "ibpb of C");
+		if (!harden_kvm_flushes())
+			EXPECT_EQ(harden_u64("vms/%llu/l1d", c->id) - l1d, 1, "l1d of C");
+		harden_set("off\n", "flush/mode");
+	}
+}
+
 /* --- a crowd: all that can be said from the lines of the trace alone --- */
 
 /*
@@ -475,6 +507,7 @@ static const struct tap_test tests[] = {
 	{ "two vCPUs of one VM at once", test_no_conflict_self, 0 },
 	{ "a dry run, then off", test_no_conflict_dry, 0 },
 	{ "domains change under both", test_conflict_changes, 0 },
+	{ "what one of two asked for", test_policy_of_two, 0 },
 	{ "a crowd", test_crowd, 0 },
 };
 

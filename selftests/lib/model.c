@@ -197,7 +197,7 @@ static __u32 policy_of(const struct model *m, const struct model_vm *vm)
 static __u32 leaving_policy(const struct model *m, const struct model_core *core)
 {
 	if (!core->token)
-		return m->def;
+		return m->def | core->policy;
 	if (m->vms[core->vm].gone)
 		return core->policy;
 	return policy_of(m, &m->vms[core->vm]);
