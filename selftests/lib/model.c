@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TOKEN_OWN	(1ull << 62)
-#define TOKEN_NO_SLOT	(1ull << 61)	/* the module's own is an address */
+#define TOKEN_OWN	0x4000000000000000ull
+#define TOKEN_NO_SLOT	0x2000000000000000ull	/* the module's own is an address */
 
 /* What came since the last entry on a CPU. */
 struct pending {
@@ -168,15 +168,15 @@ static void replay_mark(struct model *m, const char *mark)
 {
 	unsigned int i, value;
 
-	if (sscanf(mark, "domain %u %u", &i, &value) == 2)
+	if (sscanf(mark, "domain %u %u", &i, &value) == 2) {
 		m->vms[i].domain = value;
-	else if (sscanf(mark, "policy %u %u", &i, &value) == 2)
+	} else if (sscanf(mark, "policy %u %u", &i, &value) == 2) {
 		m->vms[i].policy = value;
-	else if (sscanf(mark, "default %u %u", &i, &value) == 2)
+	} else if (sscanf(mark, "default %u %u", &i, &value) == 2) {
 		m->def = value;
-	else if (sscanf(mark, "gone %u", &i) == 1)
+	} else if (sscanf(mark, "gone %u", &i) == 1) {
 		replay_gone(m, i);
-	else if (!strncmp(mark, "mode ", 5)) {
+	} else if (!strncmp(mark, "mode ", 5)) {
 		m->dry = !strncmp(mark + 5, "dry-run", 7);
 		forget_all(m);
 	}

@@ -81,31 +81,30 @@ void witness_mark(const char *fmt, ...)
 }
 
 /* "ibpb+l1d" */
-static __u32 flush_bits(const char *text)
+static bool flush_bits(const char *args, const char *key, __u32 *bits)
 {
-	return (strstr(text, "ibpb") ? KVM_HARDEN_IBPB : 0) |
-	       (strstr(text, "l1d") ? KVM_HARDEN_L1D : 0);
+	const char *at = strstr(args, key);
+	char text[32];
+
+	if (!at)
+		return false;
+	at += strlen(key);
+	snprintf(text, sizeof(text), "%.*s", (int)strcspn(at, " "), at);
+	*bits = (strstr(text, "ibpb") ? KVM_HARDEN_IBPB : 0) |
+		(strstr(text, "l1d") ? KVM_HARDEN_L1D : 0);
+	return true;
 }
 
 /* A value of a switch's line may be empty. */
 static bool parse_switch(const char *args, struct witness_event *e)
 {
-	char flush[32] = "", covered[32] = "";
 	const char *at;
 
 	if (sscanf(args, "vm=%llu vcpu=%u domain=%lli from=%lli from_vm=%llu", &e->vm, &e->vcpu,
 		   (long long *)&e->to, (long long *)&e->from, &e->from_vm) != 5)
 		return false;
-	at = strstr(args, "flush=");
-	if (!at)
+	if (!flush_bits(args, " flush=", &e->flush) || !flush_bits(args, " covered=", &e->covered))
 		return false;
-	sscanf(at, "flush=%31[^ ]", flush);
-	at = strstr(args, "covered=");
-	if (!at)
-		return false;
-	sscanf(at, "covered=%31[^ ]", covered);
-	e->flush = flush_bits(flush);
-	e->covered = flush_bits(covered);
 	at = strstr(args, " ns=");
 	return at && sscanf(at, " ns=%llu", &e->took) == 1;
 }
@@ -119,9 +118,10 @@ static bool parse(const char *line, struct witness_event *e)
 	int skip;
 
 	memset(e, 0, sizeof(*e));
-	while ((at = strstr(at, " [")) && sscanf(at, " [%3d] %*s %llu.%llu: %47[^:]:%n", &e->cpu,
-						  &sec, &frac, name, &skip) != 4)
-		at++;
+	for (at = strstr(at, " ["); at; at = strstr(at + 1, " ["))
+		if (sscanf(at, " [%3d] %*s %llu.%llu: %47[^:]:%n", &e->cpu, &sec, &frac, name,
+			   &skip) == 4)
+			break;
 	if (!at)
 		return false;
 	args = at + skip;
