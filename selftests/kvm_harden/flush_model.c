@@ -252,8 +252,7 @@ static void test_no_slot_mixed(void)
 {
 	harden_reload("max_vcpus=16", HARDEN_ASSUME);
 	need_cores();
-	for (int i = 0; i < SLOTS; i++)
-		model_vm(m, 1, 0);
+	model_many(m, SLOTS);
 	for (int i = 0; i < SLOTS; i++)
 		model_domain(m, &m->vms[i], 1);
 	model_vm_bare(m, 1, 0);
@@ -281,8 +280,7 @@ static void test_crowd(void)
 	unsigned int seed = 12345;
 
 	need_cores();
-	for (int i = 0; i < CROWD; i++)
-		model_vm(m, 1, 0);
+	model_many(m, CROWD);
 	for (int i = 0; i < CROWD; i++) {
 		model_domain(m, &m->vms[i], i % DOMAINS);
 		if (i % 5 == 1)
@@ -295,7 +293,8 @@ static void test_crowd(void)
 	model_begin(m, "on");
 	for (int i = 0; i < CROWD; i++)
 		start(&m->vms[i], i & 1);
-	end = raw_ns() + 4 * NSEC_PER_SEC;
+	tap_diag("all have started");
+	end = raw_ns() + repeats(10) * NSEC_PER_SEC;
 	while (raw_ns() < end) {
 		int i = rand_r(&seed) % CROWD;
 
@@ -305,6 +304,7 @@ static void test_crowd(void)
 			unpin_thread(m->vms[i].v->tid);
 		sleep_ms(1);
 	}
+	tap_diag("all are told to stop");
 	stop_all();
 	model_end(m);
 	EXPECT(m->got.switches > 500, "%llu switches only", m->got.switches);
@@ -316,8 +316,7 @@ static void test_crowd(void)
 static void test_crowd_dry(void)
 {
 	need_cores();
-	for (int i = 0; i < 16; i++)
-		model_vm(m, 1, 0);
+	model_many(m, 16);
 	for (int i = 0; i < 16; i++)
 		model_domain(m, &m->vms[i], i % 4);
 	model_begin(m, "dry-run");

@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define CYCLES		20
+#define CYCLES		repeats(50)
 #define GUESTS		3
 #define INIT_STEPS	7
 #define TRACING		"/sys/kernel/tracing"
@@ -96,21 +96,21 @@ static void cycle(const char *params, const char *mode)
 {
 	int ret;
 
-	for (int i = 0; i < CYCLES; i++) {
+	for (unsigned int i = 0; i < CYCLES; i++) {
 		__u64 switches;
 
 		ret = harden_load(params);
-		REQUIRE(!ret, "insmod %d: %s", i, strerror(-ret));
+		REQUIRE(!ret, "insmod %u: %s", i, strerror(-ret));
 		if (mode)
 			harden_set(mode, "flush/mode");
 		switches = harden_u64("flush/switches");
 		if (i % 3)
 			REQUIRE(WAIT_FOR(harden_u64("flush/switches") > switches + 5, 10000),
-				"no switches in cycle %d", i);
+				"no switches in cycle %u", i);
 		if (i % 4)
 			check_guests();
 		ret = harden_unload();
-		REQUIRE(!ret, "rmmod %d: %s", i, strerror(-ret));
+		REQUIRE(!ret, "rmmod %u: %s", i, strerror(-ret));
 		check_guests();
 		sleep_ms((i % 5) * 10);
 	}
@@ -144,7 +144,7 @@ static void test_modes(void)
 
 	model_new();
 	start_guests();
-	for (int i = 0; i < 3 * CYCLES; i++) {
+	for (unsigned int i = 0; i < 3 * CYCLES; i++) {
 		harden_set(modes[i % ARRAY_SIZE(modes)], "flush/mode");
 		if (i % 4 == 0)
 			check_guests();
@@ -369,12 +369,12 @@ static void test_churn_unload(void)
 	EXPECT_EQ(-harden_unload(), 0, "rmmod");
 	for (int i = 0; i < 2; i++)
 		child[i] = spawn(churn, NULL);
-	for (int i = 0; i < CYCLES; i++) {
+	for (unsigned int i = 0; i < CYCLES; i++) {
 		ret = harden_load(HARDEN_ASSUME " mode=on");
-		REQUIRE(!ret, "insmod %d: %s", i, strerror(-ret));
+		REQUIRE(!ret, "insmod %u: %s", i, strerror(-ret));
 		sleep_ms((i % 7) * 20);
 		ret = harden_unload();
-		REQUIRE(!ret, "rmmod %d: %s", i, strerror(-ret));
+		REQUIRE(!ret, "rmmod %u: %s", i, strerror(-ret));
 	}
 	for (int i = 0; i < 2; i++)
 		end_child(child[i]);
@@ -415,8 +415,8 @@ static void test_mapping(void)
 }
 
 static const struct tap_test tests[] = {
-	{ "20 times under running guests", test_cycles, 200 },
-	{ "20 times under running guests, on from the start", test_cycles_mode, 200 },
+	{ "many times under running guests", test_cycles, 200 },
+	{ "many times under running guests, on from the start", test_cycles_mode, 200 },
 	{ "modes change under running guests", test_modes, 120 },
 	{ "kvm_meter stays loaded and armed", test_meter_stays, 0 },
 	{ "mode=on with the meter disarmed", test_mode_disarmed, 0 },

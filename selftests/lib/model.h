@@ -49,6 +49,8 @@ struct model {
 struct model *model_new(void);
 /* A VM that has run a little, so that it is known by its id in sysfs. */
 struct model_vm *model_vm(struct model *m, unsigned int nr_vcpus, unsigned int flags);
+/* @nr of one vCPU each. */
+void model_many(struct model *m, unsigned int nr);
 /* The same after model_begin(): its domain and policy are those of birth. */
 struct model_vm *model_vm_bare(struct model *m, unsigned int nr_vcpus, unsigned int flags);
 void model_vm_find(struct model *m, struct model_vm *vm);
