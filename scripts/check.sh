@@ -131,10 +131,10 @@ shapes()
 # cost HOST SHAPE: the CPUs of this machine that such a host keeps busy
 cost()
 {
-	if [ "$1" = intel ] || grep -q "^$2:.*--tcg-thread single" "$TREE/selftests/machines"; then
-		echo 1
-	else
+	if grep -q "^$2:.*--tcg-thread multi" "$TREE/selftests/machines"; then
 		echo 2
+	else
+		echo 1
 	fi
 }
 

@@ -31,19 +31,26 @@ qemu_command()
 }
 
 # accel_args ACCEL ICOUNT: QEMU's options for it, one a line.  TCG has no
-# invariant TSC bit of its own, though its TSC is one: the host's, or under
-# icount the instruction counter.
+# invariant TSC bit of its own, though its TSC is one: the host's, or the counter
+# of instructions.  That one is the default, at two nanoseconds each: time does not
+# depend on what else the machine does, nobody waits while all CPUs are idle, and
+# the CPUs run in turn, which guests survive that TCG's parallel CPUs now and then
+# do not.
 accel_args()
 {
-	if [ "$2" = 1 ]; then
-		printf '%s\n' -accel tcg -icount shift=0,sleep=off
-		printf '%s\n' -cpu max,+invtsc,x-force-features=on
-	elif [ "$1" = kvm ]; then
+	local mode=${tcg_thread:-counted}
+	[ "$2" = 0 ] || mode=exact
+	if [ "$1" = kvm ] && [ $mode != exact ]; then
 		printf '%s\n' -accel kvm -cpu host,migratable=off,+invtsc
-	else
-		printf '%s\n' -accel "tcg,thread=${RIG_TCG_THREAD:-multi}"
-		printf '%s\n' -cpu max,+invtsc,x-force-features=on
+		return
 	fi
+	case $mode in
+	exact)		printf '%s\n' -accel tcg -icount shift=0,sleep=off ;;
+	counted)	printf '%s\n' -accel tcg -icount shift=1,sleep=off ;;
+	multi | single)	printf '%s\n' -accel "tcg,thread=$mode" ;;
+	*)		die "no --tcg-thread '$mode'; there are: counted multi single" ;;
+	esac
+	printf '%s\n' -cpu max,+invtsc,x-force-features=on
 }
 
 qemu_ready()

@@ -7,8 +7,10 @@
 #   --model CPU        of an emulated Intel host (see README.md)
 #   --machine SHAPE    a shape by its name in selftests/machines
 #   --smp SMP          QEMU's -smp (2)       --mem SIZE    memory (2G)
-#   --tcg-thread MODE  emulate CPUs in parallel (multi) or in turn (single)
-#   --icount           clock and TSC count instructions: repeatable; one CPU; AMD
+#   --tcg-thread MODE  emulate CPUs in turn by a clock that counts instructions
+#                      (counted, the default), in parallel (multi), or in turn by
+#                      the machine's clock (single)
+#   --icount           a nanosecond is an instruction: repeatable; one CPU; AMD
 #   --timeout S        give up after S seconds (600)
 #   --payload DIR      comes to lie in /run/rig/tree; the command starts there
 #   --out DIR          keep console, output and files there
@@ -31,7 +33,8 @@ set -euo pipefail
 # shellcheck source=scripts/rig/bochs.sh
 . "$RIG_DIR/bochs.sh"
 
-kernel='' host=amd model='' smp=2 mem=2G icount=0 timeout=600 payload='' out='' append='' qemu=()
+kernel='' host=amd model='' tcg_thread='' smp=2 mem=2G icount=0 timeout=600 payload='' out=''
+append='' qemu=()
 load_kvm=1 show=end envs=()
 
 options()
@@ -44,7 +47,7 @@ options()
 		--machine)	machine "$2"; shift ;;
 		--smp)		smp=$2; shift ;;
 		--mem)		mem=$2; shift ;;
-		--tcg-thread)	RIG_TCG_THREAD=$2; shift ;;
+		--tcg-thread)	tcg_thread=$2; shift ;;
 		--icount)	icount=1 smp=1 ;;
 		--timeout)	timeout=$2; shift ;;
 		--payload)	payload=$2; shift ;;
