@@ -78,6 +78,7 @@ void kvm_harden_core_reset(void)
 		c->check_l1d = false;
 		c->core->owed = 0;
 		c->core->last_policy = 0;
+		c->core->earlier_policy = 0;
 		raw_spin_unlock_irqrestore(&c->core->lock, flags);
 	}
 	kvm_harden_core_forget();

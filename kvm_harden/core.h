@@ -45,6 +45,7 @@ struct harden_core {
 	harden_token last;		/* domain that was in a guest last */
 	int last_cpu;			/* by which CPU alone; -1: by several */
 	u32 last_policy;		/* what its VM asked for when it entered; all, if several */
+	u32 earlier_policy;		/* and VMs of its domain before it, since the switch */
 	struct harden_vm *last_vm;	/* and who it was, */
 	u64 last_vm_id;			/* as long as this is its id */
 	u32 owed;			/* flushes that KVM was trusted with, and were not done */

@@ -38,14 +38,17 @@ static harden_token token_of(const struct kvm_vcpu *vcpu, const struct harden_vm
 	return vm ? READ_ONCE(vm->token) : (unsigned long)vcpu->kvm;
 }
 
-/* What the domain that leaves asked for, by its VM's policy of today if it lives. */
+/*
+ * What the domain that leaves asked for: its last VM, by its policy of today if
+ * it lives, and those of the domain that were there before it.
+ */
 static u32 leaving_policy(const struct harden_core *core)
 {
 	if (core->last == TOKEN_FOREIGN)
 		return READ_ONCE(harden_default_policy) | core->last_policy;
 	if (core->last_vm && READ_ONCE(core->last_vm->id) == core->last_vm_id)
-		return harden_policy(core->last_vm);
-	return core->last_policy;
+		return harden_policy(core->last_vm) | core->earlier_policy;
+	return core->last_policy | core->earlier_policy;
 }
 
 /* Let the time since the last change be that of those who shared the core. */
@@ -95,6 +98,7 @@ static void leave(struct harden_core *core, struct harden_cpu *c)
 	c->fast = false;
 	if (core->cpus > 1 && core->last != c->token) {
 		core->last_policy = leaving_policy(core) | harden_policy(c->vm);
+		core->earlier_policy = 0;
 		core->last = TOKEN_FOREIGN;
 		core->last_cpu = -1;
 		revoke_siblings(c);
@@ -124,6 +128,9 @@ static bool decide(struct harden_core *core, struct harden_cpu *c, struct kvm_vc
 
 		wanted = (policy | leaving_policy(core)) & HARDEN_PRIMITIVES;
 		d->covered = kvm_harden_covered(vcpu, loaded) & wanted & ~core->owed;
+		core->earlier_policy = 0;
+	} else if (core->last_vm != vm) {
+		core->earlier_policy = leaving_policy(core);
 	}
 	d->flush = (wanted & ~d->covered) | core->owed;
 	core->owed = 0;

@@ -13,5 +13,6 @@ kernel=${KERNEL:-6.12} host=${HOST:-amd} small=
 payload=$("$RIG_DIR/build.sh" "$kernel")
 [ "$(accel_pick "$host" 0)" != bochs ] || small=1
 exec "$RIG_DIR/run.sh" --kernel "$kernel" --host "$host" --tcg-thread multi \
-	--smp 2 --timeout 900 --live --env "DEMO_SMALL=$small" --env "DEMO_TTY=$([ -t 1 ] && echo 1)" \
+	--smp 2 --timeout 900 --live --env "DEMO_SMALL=$small" \
+	--env "DEMO_TTY=$([ -t 1 ] && echo 1)" \
 	--payload "$payload" -- scripts/demo/host.sh

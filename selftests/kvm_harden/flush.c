@@ -249,6 +249,30 @@ static void test_policy_one_asks(void)
 	policy_counts(0, KVM_HARDEN_IBPB, 2 * N, 1);
 }
 
+/* A domain of two VMs is left: what both of them asked for, not only the last. */
+static void test_policy_of_domain(void)
+{
+	struct model_vm *c;
+
+	two_vms();
+	c = model_vm(m, 1, 0);
+	pin_thread(0, CPU);
+	model_domain(m, a, 1);
+	model_domain(m, b, 1);
+	model_policy(m, a, KVM_HARDEN_L1D);
+	model_policy(m, b, 0);
+	model_policy(m, c, 0);
+	model_begin(m, "on");
+	program(c, guest_io);
+	run_once(c);		/* after nobody knows whom: both */
+	for (int i = 0; i < N; i++) {
+		take_turns(1);	/* A: L1D, for itself; B: none */
+		run_once(c);	/* L1D, for A */
+	}
+	model_end(m);
+	expect_counts(1 + 2 * N, 1, 1 + 2 * N);
+}
+
 /* Each entry, of the one that asks for it only; the other's are switches. */
 static void test_policy_host(void)
 {
@@ -506,6 +530,7 @@ static const struct tap_test tests[] = {
 	{ "policy l1d", test_policy_l1d, 0 },
 	{ "policy ibpb beside l1d", test_policy_union, 0 },
 	{ "policy ibpb beside none", test_policy_one_asks, 0 },
+	{ "policies of a domain's VMs", test_policy_of_domain, 0 },
 	{ "policy host", test_policy_host, 0 },
 	{ "policies change under running guests", test_policy_running, 0 },
 	{ "flush/default changes", test_default, 0 },

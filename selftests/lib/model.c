@@ -218,8 +218,8 @@ static __u32 leaving_policy(const struct model *m, const struct model_core *core
 	if (!core->token)
 		return m->def | core->policy;
 	if (m->vms[core->vm].gone)
-		return core->policy;
-	return policy_of(m, &m->vms[core->vm]);
+		return core->policy | core->earlier;
+	return policy_of(m, &m->vms[core->vm]) | core->earlier;
 }
 
 #define BOTH(m, vm, name, n)						\
@@ -246,6 +246,10 @@ static void replay_entry(struct model *m, const struct witness_event *e, struct 
 	m->entries++;
 	if (change)
 		wanted = (policy | leaving_policy(m, core)) & HARDEN_PRIMITIVES;
+	if (change)
+		core->earlier = 0;
+	else if (core->vm != vm - m->vms)
+		core->earlier = leaving_policy(m, core);
 	core->token = token;
 	core->vm = vm - m->vms;
 	core->policy = policy;

@@ -32,6 +32,7 @@ struct model_core {
 	int vm;				/* that was in a guest last, or MODEL_NOBODY */
 	__u64 token;
 	__u32 policy;			/* what it asked for when it entered */
+	__u32 earlier;			/* and VMs of its domain before it */
 };
 
 struct model {
