@@ -22,6 +22,7 @@ struct kvm_vcpu;
 typedef u64 harden_token;
 #define TOKEN_FOREIGN	0ull
 #define TOKEN_OWN	BIT_ULL(62)	/* | id of the VM */
+#define TOKEN_NO_SLOT	BIT_ULL(61)	/* | a hash; for the tracepoint */
 
 struct harden_cpu {
 	struct harden_core *core;	/* NULL until the CPU was online */

@@ -10,6 +10,7 @@
  */
 #include "switch.h"
 
+#include <linux/hash.h>
 #include <linux/kvm_host.h>
 
 #include <kvm_meter/abi.h>
@@ -103,6 +104,12 @@ static void leave(struct harden_core *core, struct harden_cpu *c)
 		core->last_cpu = -1;
 		revoke_siblings(c);
 	}
+}
+
+/* A VM without a slot is an address, which is nobody's business outside. */
+static u64 shown(harden_token token)
+{
+	return token >> 63 ? TOKEN_NO_SLOT | hash_64(token, 32) : token;
 }
 
 static bool decide(struct harden_core *core, struct harden_cpu *c, struct kvm_vcpu *vcpu,
@@ -199,8 +206,8 @@ void kvm_harden_enter(struct kvm_vcpu *vcpu, u32 slot, struct kvm_meter_vcpu *re
 		harden_count(vm, predicted_ns, kvm_harden_flush_costs(d.flush));
 	}
 	count(vm, &d, change);
-	trace_kvm_harden_switch(vm ? vm->id : 0, vcpu->vcpu_id, c->token, d.from, d.from_vm,
-				d.flush, d.covered, ns);
+	trace_kvm_harden_switch(vm ? vm->id : 0, vcpu->vcpu_id, shown(c->token), shown(d.from),
+				d.from_vm, d.flush, d.covered, ns);
 }
 
 /* The meter's fast path keeps a sibling's state, and nobody this structure's. */

@@ -16,11 +16,9 @@ DECLARE_STATIC_KEY_FALSE(meter_guard_key);
 /* A vCPU that found no slot for itself may belong to a VM that has one. */
 u32 kvm_meter_guard_slot_of(const struct kvm_vcpu *vcpu);
 
-/* The three on the way into and out of a guest. */
+/* The three on the way into and out of a guest; the first while it is enabled. */
 static inline void guard_enter(struct kvm_vcpu *vcpu, const struct meter_vcpu *v)
 {
-	if (!static_branch_unlikely(&meter_guard_key))
-		return;
 	if (v)
 		READ_ONCE(meter_guard)->enter(vcpu, v->vm - meter_vms, v->rec);
 	else

@@ -91,6 +91,22 @@ static void task_leave_other(const struct meter_vcpu *v)
 	raw_spin_unlock(&other->lock);
 }
 
+/*
+ * What the guard does is the time of the vCPU that enters, as the host's: not
+ * that of the one which this thread ran before, nor a rest that ends only now.
+ */
+static void ask_guard(struct kvm_vcpu *vcpu, struct meter_vcpu *v)
+{
+	task_leave_other(v);
+	if (v) {
+		raw_spin_lock(&v->lock);
+		if (v->rec->state != KVM_METER_HOST && v->rec->state != KVM_METER_GUEST)
+			account_move(v->rec, meter_clock(), KVM_METER_HOST);
+		raw_spin_unlock(&v->lock);
+	}
+	guard_enter(vcpu, v);
+}
+
 static struct meter_vcpu *meet(struct kvm_vcpu *vcpu)
 {
 	struct meter_vcpu *v = kvm_meter_find_vcpu(vcpu);
@@ -116,7 +132,8 @@ void kvm_meter_entry_slow(void *data, struct kvm_vcpu *vcpu)
 
 	cpu_make_room(c, vcpu);
 	v = meet(vcpu);
-	guard_enter(vcpu, v);
+	if (static_branch_unlikely(&meter_guard_key))
+		ask_guard(vcpu, v);
 again:
 	task_leave_other(v);
 	if (!v) {
