@@ -97,7 +97,7 @@ static void test_two_threads(void)
 	model_begin(m, "on");
 	start_threads(guest_spin_io);
 	pin_thread(0, 0);
-	sleep_ms(1000);
+	sleep_ms(300);
 	stop_threads();
 	model_end(m);
 	EXPECT(m->got.switches > 20, "%llu switches only", m->got.switches);
@@ -124,7 +124,7 @@ static void test_same_domain_threads(void)
 	model_begin(m, "on");
 	start_threads(guest_spin_io);
 	pin_thread(0, 0);
-	sleep_ms(500);
+	sleep_ms(200);
 	stop_threads();
 	model_end(m);
 	expect_counts(1, 1, 1);

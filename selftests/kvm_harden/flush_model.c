@@ -322,7 +322,7 @@ static void test_crowd_dry(void)
 	model_begin(m, "dry-run");
 	for (int i = 0; i < 16; i++)
 		start(&m->vms[i], -1);
-	sleep_ms(1000);
+	sleep_ms(300);
 	stop_all();
 	model_end(m);
 	EXPECT_EQ(m->msr_writes, 0, "MSR writes");

@@ -190,7 +190,7 @@ static void test_conflict(void)
 	t = raw_ns();
 	spin(a->v, 0);
 	spin(b->v, 1);
-	sleep_ms(1500);
+	sleep_ms(400);
 	stop(a->v);
 	stop(b->v);
 	t = raw_ns() - t;
@@ -221,7 +221,7 @@ static void no_conflict(struct vcpu *one, struct vcpu *other)
 	total = harden_u64("flush/sibling_conflict_ns");
 	spin(one, 0);
 	spin(other, 1);
-	sleep_ms(500);
+	sleep_ms(200);
 	stop(one);
 	stop(other);
 	harden_set("off\n", "flush/mode");
@@ -469,7 +469,7 @@ static void test_crowd(void)
 		m->vms[i].v->yield = true;
 		vcpu_start(m->vms[i].v, i & 1);
 	}
-	sleep_ms(1500);
+	sleep_ms(400);
 	for (unsigned int i = 0; i < m->nr; i++)
 		stop(m->vms[i].v);
 	harden_counters(HARDEN_TOTALS, &after);
