@@ -153,19 +153,29 @@ if [ "$debug" = 1 ]; then
 		--env TEST_TIMEOUT=2400)
 fi
 
-# boot KERNEL HOST SHAPE: one host; what came of it goes to files only.
+# boot KERNEL HOST SHAPE: one host; what came of it goes to files only.  SUITE - -
+# is a suite that needs none of this machine's attention, beside the hosts.
 boot()
 {
 	local name=$1.$2.$3 dir=$out/$1.$2.$3 code=0 words
 	mkdir -p "$dir"
+	if [ "$2" = - ]; then
+		echo $SECONDS >"$dir/began"
+		case $1 in
+		rig)	"$RIG_DIR/selftest.sh" "${ready[@]:0:1}" ;;
+		lint)	"$TREE/scripts/lint/run.sh" ;;
+		esac >"$dir/output.log" 2>"$dir/rig.log" || code=$?
+		echo $code >"$dir/code"
+		return
+	fi
 	words=$(programs "$2")
 	echo $SECONDS >"$dir/began"
 	# shellcheck disable=SC2086	# words
 	"$RIG_DIR/run.sh" --kernel "$1" "${extra[@]}" --host "$2" --machine "$3" \
-		--env "RIG_MACHINE=$3" \
+		--env "RIG_MACHINE=$3" --env "FULL=${FULL:-}" \
 		--out "$dir" --quiet --payload "$(cat "$out/$1.payload")" \
 		-- selftests/run.sh $words >"$dir/rig.log" 2>&1 || code=$?
-	if [ $code = 0 ] && [ -z "$words" ]; then
+	if [ $code -lt 2 ] && [ -z "$words" ]; then
 		mkdir -p "$times"
 		echo $((SECONDS - $(cat "$dir/began"))) >"$times/$name"
 	fi
@@ -175,7 +185,7 @@ boot()
 collect()
 {
 	local name=$1/$2/$3 dir=$out/$1.$2.$3 code
-	name=${name%/default}
+	name=${name%/default} name=${name%/-/-}
 	code=$(cat "$dir/code" 2>/dev/null || echo 1)
 	[ "${V:-}" != 1 ] || cat "$dir/output.log"
 	[ -f "$dir/output.log" ] || : >"$dir/output.log"
@@ -204,7 +214,7 @@ progress()
 	for dir in "$out"/*.*/; do
 		[ -f "$dir/began" ] || continue
 		[ ! -f "$dir/code" ] || continue
-		say "$(basename "$dir" | sed -E 's/\.(amd|intel)\./\/\1\//; s/\/default$//'):" \
+		say "$(basename "$dir" | sed -E 's/\.(amd|intel)\./\/\1\//; s/\/default$//; s/\.-\.-$//'):" \
 			"$((SECONDS - $(cat "$dir/began"))) s," \
 			"$(grep -cE '^(not )?ok ' "$dir/output.log" 2>/dev/null || :)" \
 			"results, last:" \
@@ -233,24 +243,22 @@ if [ "$debug" = 1 ]; then
 			"$(cat "$out/$kernel.payload")"
 	done
 else
-	if [ -n "$QUICK" ]; then
-		suite rig "$RIG_DIR/selftest.sh"
-	else
-		suite rig "$RIG_DIR/selftest.sh" "${ready[@]:0:1}"
-	fi
+	[ -z "$QUICK" ] || suite rig "$RIG_DIR/selftest.sh"
 	if make -s -n -C "$TREE/selftests" check-host >/dev/null 2>&1; then
 		suite host make -s --no-print-directory -C "$TREE/selftests" check-host
 	fi
-	[ -n "$QUICK" ] || [ ! -x "$TREE/scripts/lint/run.sh" ] ||
-		suite lint "$TREE/scripts/lint/run.sh"
 fi
 
 shown=$SECONDS
 todo=()
+if [ "$debug" = 0 ] && [ -z "$QUICK" ]; then
+	for suite in lint rig; do
+		! wanted $suite || todo+=("$suite - -")
+	done
+fi
 case $pattern in
-rig | host | lint | debug)	ready=() ;;
-esac
-if [ -x "$TREE/selftests/run.sh" ]; then
+rig | host | lint | debug) ;;
+*)
 	for kernel in "${ready[@]}"; do
 		for host in "${hosts[@]}"; do
 			for shape in $(shapes "$host"); do
@@ -258,7 +266,12 @@ if [ -x "$TREE/selftests/run.sh" ]; then
 			done
 		done
 	done
-fi
+	;;
+esac
+# What takes longest first.
+mapfile -t todo < <(for job in "${todo[@]}"; do
+	echo "$(took "${job// /.}") $job"
+done | sort -s -k 1,1nr | cut -d ' ' -f 2-)
 running=() busy=0
 
 # Start what fits beside what runs; a host that is too large for the machine runs
@@ -273,12 +286,11 @@ start_some()
 			later+=("$job")
 			continue
 		fi
-		name=$kernel/$host/$shape
+		name=$kernel/$host/$shape name=${name%/default} name=${name%/-/-}
 		boot "$kernel" "$host" "$shape" &
 		running+=("$job")
 		busy=$((busy + need))
-		say "${name%/default}: booting a host (about" \
-			"$(took "$kernel.$host.$shape") s)"
+		say "$name: begins (about $(took "$kernel.$host.$shape") s)"
 	done
 	todo=("${later[@]}")
 }
