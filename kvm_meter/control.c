@@ -10,7 +10,7 @@
 
 #include "clock.h"
 #include "fold.h"
-#include "guard.h"
+#include "guard_calls.h"
 #include "hooks.h"
 #include "maps.h"
 #include "reason.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "guard.h"
+#include "guard_calls.h"
 
 #include <linux/kvm_host.h>
 #include <linux/module.h>

@@ -12,7 +12,7 @@
 
 #include "account.h"
 #include "clock.h"
-#include "guard.h"
+#include "guard_calls.h"
 #include "health.h"
 #include "hooks.h"
 #include "reason.h"

@@ -11,7 +11,7 @@
 #include "account.h"
 #include "admit.h"
 #include "clock.h"
-#include "guard.h"
+#include "guard_calls.h"
 #include "health.h"
 #include "maps.h"
 #include "retire.h"

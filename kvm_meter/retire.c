@@ -6,7 +6,7 @@
 
 #include "account.h"
 #include "fold.h"
-#include "guard.h"
+#include "guard_calls.h"
 #include "hooks.h"
 #include "owner.h"
 #include "registry.h"

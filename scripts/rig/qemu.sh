@@ -40,7 +40,7 @@ accel_args()
 {
 	local mode=${tcg_thread:-counted}
 	[ "$2" = 0 ] || mode=exact
-	if [ "$1" = kvm ] && [ $mode != exact ]; then
+	if [ "$1" = kvm ] && [ "$mode" != exact ]; then
 		printf '%s\n' -accel kvm -cpu host,migratable=off,+invtsc
 		return
 	fi
