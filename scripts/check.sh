@@ -128,6 +128,14 @@ shapes()
 	done | awk -v quick="$QUICK" '!seen[$0]++ && (!quick || $0 == "default")'
 }
 
+# due KERNEL SHAPE: is it a shape for that kernel? FULL=1: all are.
+due()
+{
+	local only
+	only=$(sed -n "s/^$2:.*--only \([^ ]*\).*/\1/p" "$TREE/selftests/machines")
+	[ -z "$only" ] || [ "$only" = "$1" ] || [ "${FULL:-}" = 1 ] || [ -n "$pattern" ]
+}
+
 # cost HOST SHAPE: the CPUs of this machine that such a host keeps busy
 cost()
 {
@@ -262,7 +270,8 @@ rig | host | lint | debug) ;;
 	for kernel in "${ready[@]}"; do
 		for host in "${hosts[@]}"; do
 			for shape in $(shapes "$host"); do
-				todo+=("$kernel $host $shape")
+				! due "$kernel" "$shape" ||
+					todo+=("$kernel $host $shape")
 			done
 		done
 	done

@@ -49,6 +49,7 @@ options()
 		--mem)		mem=$2; shift ;;
 		--tcg-thread)	tcg_thread=$2; shift ;;
 		--icount)	icount=1 smp=1 ;;
+		--only)		shift ;; # of a shape, for check.sh
 		--timeout)	timeout=$2; shift ;;
 		--payload)	payload=$2; shift ;;
 		--out)		out=$2; shift ;;
