@@ -173,17 +173,6 @@ again:
 		kvm_meter_vcpu_refresh(v);
 	}
 
-	account_begin(rec);
-	rec->entries++;
-	kvm_meter_charge(account_head(rec), now);
-	rec->state = KVM_METER_GUEST;
-	/* An exit whose event never came has no reason that time could go to. */
-	if (v->exit_ns && !v->late_exit)
-		account_reason_time(v->reason, now > v->exit_ns ? now - v->exit_ns : 0);
-	v->exit_ns = 0;
-	v->late_exit = false;
-	account_end(rec);
-
 	/* The fast path does not check for a clock that stands before since_ns. */
 	fast = rec->since_ns <= now && READ_ONCE(meter_fast_path_ready) && !exit_code_hidden(vcpu);
 	if (fast) {
@@ -194,8 +183,22 @@ again:
 		WRITE_ONCE(c->key, vcpu);
 	}
 	/* The key first: who changes the guard's mind from now on tags it. */
-	if (!guard_entered(vcpu, now) && fast)
-		kvm_meter_cpu_tag(c);
+	if (static_branch_unlikely(&meter_guard_key)) {
+		if (!guard_entered(vcpu, now) && fast)
+			kvm_meter_cpu_tag(c);
+		now = meter_clock();
+	}
+
+	account_begin(rec);
+	rec->entries++;
+	kvm_meter_charge(account_head(rec), now);
+	rec->state = KVM_METER_GUEST;
+	/* An exit whose event never came has no reason that time could go to. */
+	if (v->exit_ns && !v->late_exit)
+		account_reason_time(v->reason, now > v->exit_ns ? now - v->exit_ns : 0);
+	v->exit_ns = 0;
+	v->late_exit = false;
+	account_end(rec);
 unlock:
 	raw_spin_unlock(&v->lock);
 }
@@ -217,11 +220,13 @@ void kvm_meter_exit_slow(void *data, struct kvm_vcpu *vcpu, u64 code)
 	if (unlikely(exit_code_hidden(vcpu)))
 		code = REASON_CODES;
 
+	/* Before anything that takes time: it is not the guest's. */
+	now = meter_clock();
+	exit_ns = kvm_meter_late_exit_ns(vcpu, now);
 	v = kvm_meter_find_vcpu(vcpu);
 	/* The event may come late: not on the CPU that the guest ran on. */
 	if (static_branch_unlikely(&meter_guard_key))
-		guard_exited(vcpu, v ? (int)v->rec->cpu : raw_smp_processor_id(),
-			     kvm_meter_late_exit_ns(vcpu, meter_clock()));
+		guard_exited(vcpu, v ? (int)v->rec->cpu : raw_smp_processor_id(), exit_ns);
 	if (!v)
 		return;
 	raw_spin_lock_irqsave(&v->lock, flags);
@@ -230,8 +235,6 @@ void kvm_meter_exit_slow(void *data, struct kvm_vcpu *vcpu, u64 code)
 		goto unlock;
 
 	kvm_meter_cpu_release(v);
-	now = meter_clock();
-	exit_ns = kvm_meter_late_exit_ns(vcpu, now);
 	reason = kvm_meter_reason_any(rec, code);
 	if (v->late_exit) {
 		/* Switched out between exit and event: all but the reason is done. */

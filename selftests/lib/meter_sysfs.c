@@ -224,8 +224,9 @@ unsigned int meter_reasons(__u64 vm, int vcpu, struct meter_reason *r, unsigned 
 	char dir[64], *line;
 
 	meter_dir(dir, sizeof(dir), vm, vcpu);
-	REQUIRE(meter_file(text, sizeof(text), "%s/exit_reasons", dir) >= 0,
-		"cannot read %s/exit_reasons", dir);
+	/* The last file of a directory that is just being made. */
+	REQUIRE(WAIT_FOR(meter_file(text, sizeof(text), "%s/exit_reasons", dir) >= 0,
+			 METER_APPEARS_MS), "cannot read %s/exit_reasons", dir);
 	for (line = strtok(text, "\n"); line && n < max; line = strtok(NULL, "\n")) {
 		int end = 0;
 
