@@ -14,7 +14,7 @@ set -euo pipefail
 { # read as a whole, as this file may change while it runs
 start=$SECONDS
 # A quick look: the newest LTS kernel, and the programs that find most in least time.
-declare -A quick=([amd]="exits time_guest sysfs_abi" [intel]="exits sysfs_abi")
+declare -A quick=([amd]="exits time_guest sysfs_abi flush_abi flush_params" [intel]="exits sysfs_abi")
 if [ "${QUICK:-}" = 1 ] && [ "${DEBUG:-0}" = 0 ]; then
 	KERNEL=${KERNEL:-6.12}
 else

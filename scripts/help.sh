@@ -33,8 +33,11 @@ Test; the same needs
 Variables
   KERNEL=NAME...          of: $(awk '!/^ *(#|$)/ { print $1 }' scripts/kernels.list | xargs)
                           (scripts/kernels.list)
-  JOBS=N                  CPUs to keep busy with hosts (all of them); an AMD host
-                          takes 2, an emulated Intel one 1
+  FULL=1                  check boots the special models of Intel hosts on every
+                          kernel, and repeats five times as often what finds more
+                          by being repeated
+  JOBS=N                  CPUs to keep busy with hosts (all of them); an emulated
+                          host takes 1, with CPUs in parallel 2
   RIG_TIMEOUT=SECONDS     for all tests of one host (1800; with DEBUG=1 5400)
   KVM_METER_CACHE=DIR     roots, builds and logs of runs (~/.cache/kvm_meter)
   DEBIAN_MIRROR=URL       where roots come from (http://deb.debian.org)
