@@ -7,7 +7,7 @@
 
 # Instructions a second of the host's clock.  The fewer, the less emulation a
 # second costs, and the larger the share that timer ticks take.
-BOCHS_IPS=100000000
+BOCHS_IPS=50000000
 # Sizes of the disks with the payload and for what comes back; part of the state.
 BOCHS_LOAD=64M BOCHS_HOME=64M
 BOCHS_STATES=$CACHE/bochs-states
