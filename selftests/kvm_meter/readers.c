@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define SECONDS	10
+#define VMS	8	/* at least */
 
 /* What a reader process found; in a shared page. */
 struct found {
@@ -193,7 +194,7 @@ static void test_all(void)
 	}
 	busy = spawn(live_on, NULL);
 	end = raw_ns() + repeats(SECONDS) * slowness() * NSEC_PER_SEC;
-	while (raw_ns() < end) {
+	while (vms < VMS || raw_ns() < end) {
 		live_and_die();
 		vms++;
 	}
@@ -207,7 +208,6 @@ static void test_all(void)
 	}
 	end_child(busy);
 	tap_diag("%u VMs lived and died", vms);
-	EXPECT(vms > 5, "%u VMs only", vms);
 	meter_expect_healthy(NULL);
 }
 
