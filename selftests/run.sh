@@ -74,6 +74,13 @@ run_all()
 		name=$(basename "$program")
 		wanted "$name" || continue
 		here "$name" || continue
+		case " ${RIG_LEAVE:-} " in
+		*" $name "*)
+			run_one "$name" echo "1..1
+ok 1 all of it # SKIP left out here; FULL=1 runs it"
+			continue
+			;;
+		esac
 		run_one "$name" "$program"
 		[ "$host" = 1 ] || unload || echo "@loaded"
 	done
