@@ -285,7 +285,9 @@ static void test_policy_host(void)
 	take_turns(N);
 	model_end(m);
 	/* Entries after an interrupt of the host come on top. */
-	EXPECT(m->got.l1d >= N, "%llu L1D flushes, expected %d at least", m->got.l1d, N);
+	EXPECT(m->got.l1d + m->got.covered >= N,
+	       "%llu L1D flushes, %llu covered, expected %d at least",
+	       m->got.l1d, m->got.covered, N);
 	EXPECT(m->got.switches <= m->entries - N, "%llu switches", m->got.switches);
 }
 
@@ -308,7 +310,8 @@ static void test_policy_running(void)
 	sleep_ms(20);
 	stop_threads();
 	model_end(m);
-	EXPECT(m->got.l1d > 20, "%llu L1D flushes only", m->got.l1d);
+	EXPECT(m->got.l1d + m->got.covered > 20, "%llu L1D flushes and %llu covered only",
+	       m->got.l1d, m->got.covered);
 }
 
 static void test_default(void)
@@ -496,8 +499,13 @@ static void test_host_ns(void)
 {
 	__u64 guest_off, host_off, guest_on, host_on, flush_ns, none;
 
-	/* By reading: that takes its time on every CPU. */
+	char how[256] = "";
+
+	/* By reading: that takes its time on an emulated CPU too. */
 	harden_reload(NULL, "");
+	harden_file(how, sizeof(how), "flush/available");
+	if (!strstr(how, "displacement"))
+		tap_skip("the flush takes no time to speak of: %s", strstr(how, "l1d"));
 	two_vms();
 	bill(&guest_off, &host_off, &none);
 	EXPECT_EQ(none, 0, "flush_ns while off");
@@ -508,6 +516,8 @@ static void test_host_ns(void)
 	tap_diag("off: guest %llu, host %llu; on: guest %llu, host %llu, flush %llu us",
 		 guest_off / 1000, host_off / 1000, guest_on / 1000, host_on / 1000,
 		 flush_ns / 1000);
+	if (!flush_ns && harden_kvm_flushes())
+		tap_skip("KVM does all L1D flushes itself");
 	EXPECT(flush_ns, "flush_ns is 0");
 	EXPECT(host_on >= flush_ns, "host_ns %llu, flush_ns %llu of it", host_on, flush_ns);
 	if (guest_on > guest_off + flush_ns / 2)
