@@ -146,7 +146,8 @@ void harden_counters(__u64 vm, struct harden_counters *c)
 
 void harden_wait_vm(__u64 vm)
 {
-	REQUIRE(WAIT_FOR(harden_exists("vms/%llu/domain", vm), METER_APPEARS_MS),
+	/* The last file of a directory that is just being made. */
+	REQUIRE(WAIT_FOR(harden_exists("vms/%llu/sibling_conflict_ns", vm), METER_APPEARS_MS),
 		"VM %llu did not appear in " HARDEN_SYSFS, vm);
 }
 
