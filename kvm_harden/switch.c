@@ -125,6 +125,9 @@ static bool decide(struct harden_core *core, struct harden_cpu *c, struct kvm_vc
 		account_conflict(core, c, kvm_meter_guard_clock());
 	if (c->in_guest || c->fast)
 		leave(core, c);
+	/* KVM was trusted with a flush, and no exit came to tell. */
+	if (c->check_l1d)
+		core->owed |= KVM_HARDEN_L1D;
 	change = core->last != token || (policy & KVM_HARDEN_HOST);
 
 	d->from = core->last;

@@ -129,7 +129,7 @@ static const struct kobj_type vm_type = {
 	.default_groups = vm_groups,
 };
 
-/* A directory that cannot be made is tried again when the VM changes next. */
+/* A directory that cannot be made is tried again when the VM is folded next. */
 void kvm_harden_sysfs_vm_show(u32 slot, u64 id)
 {
 	struct harden_vm *vm = &harden_vms[slot];

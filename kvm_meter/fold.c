@@ -7,6 +7,7 @@
 #include "account.h"
 #include "clock.h"
 #include "control.h"
+#include "guard_calls.h"
 #include "health.h"
 #include "hooks.h"
 #include "maps.h"
@@ -84,8 +85,10 @@ static void fold_fn(struct work_struct *work)
 		kvm_meter_fold_vm(vm, &sum);
 		fold_publish(vm->rec, &sum);
 		/* What could not be made when the VM or a vCPU was met. */
-		if (vm->rec->vm_id)
+		if (vm->rec->vm_id) {
 			kvm_meter_sysfs_vm_update(vm);
+			kvm_meter_guard_show(vm);
+		}
 		cond_resched();
 	}
 	kvm_meter_usage(&info->vcpus_used, &info->vms_used);
