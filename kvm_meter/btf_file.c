@@ -58,3 +58,27 @@ void kvm_meter_btf_unload(struct btf_blob *blob)
 	vfree(blob->data);
 	blob->data = NULL;
 }
+
+/**
+ * kvm_meter_btf_offset() - Offset of a member in a structure of a module's
+ * @vmlinux: BTF of the kernel, where it is looked up if the module is built in
+ * @module: name of the module
+ * @type: name of the structure
+ * @member: name of a direct member
+ *
+ * Context: process.
+ * Return: see btf_member_offset().
+ */
+long kvm_meter_btf_offset(const struct btf_blob *vmlinux, const char *module,
+			  const char *type, const char *member)
+{
+	struct btf_blob blob = {};
+	long ret = kvm_meter_btf_load(module, &blob);
+
+	if (ret == -ENOENT)
+		return btf_member_offset(vmlinux, NULL, type, member);
+	if (!ret)
+		ret = btf_member_offset(vmlinux, &blob, type, member);
+	kvm_meter_btf_unload(&blob);
+	return ret;
+}

@@ -7,6 +7,7 @@
 #include <linux/string.h>
 #else
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #endif
 
@@ -105,6 +106,38 @@ static long find_member(const struct parsed *base, const struct parsed *split,
 	return -ENOENT;
 }
 
+/* The type at @pos, and @pos behind it; NULL at the end or where it is not understood. */
+static const struct btf_type *next_type(const struct parsed *p, __u32 *pos, int *err)
+{
+	const struct btf_type *t = (const struct btf_type *)(p->types + *pos);
+	long tail;
+
+	*err = 0;
+	if (*pos >= p->type_len)
+		return NULL;
+	*err = -EINVAL;
+	if (p->type_len - *pos < sizeof(*t))
+		return NULL;
+	tail = tail_size(t->info);
+	if (tail < 0) {
+		*err = tail;
+		return NULL;
+	}
+	if ((__u32)tail > p->type_len - *pos - sizeof(*t))
+		return NULL;
+	*err = 0;
+	*pos += sizeof(*t) + tail;
+	return t;
+}
+
+static int parse_both(const struct btf_blob *base, const struct btf_blob *split,
+		      struct parsed *b, struct parsed *s)
+{
+	if (parse_header(base, b))
+		return -EINVAL;
+	return split && parse_header(split, s) ? -EINVAL : 0;
+}
+
 /**
  * btf_member_offset() - Offset of a member in a structure
  * @base: BTF of the kernel
@@ -118,34 +151,85 @@ static long find_member(const struct parsed *base, const struct parsed *split,
 long btf_member_offset(const struct btf_blob *base, const struct btf_blob *split,
 		       const char *type, const char *member)
 {
-	struct parsed base_parsed, split_parsed;
-	const struct parsed *in = &base_parsed;
+	struct parsed b, s;
+	const struct parsed *in = split ? &s : &b;
+	const struct btf_type *t;
 	__u32 pos = 0;
+	int err = parse_both(base, split, &b, &s);
 
-	if (parse_header(base, &base_parsed))
-		return -EINVAL;
-	if (split) {
-		if (parse_header(split, &split_parsed))
-			return -EINVAL;
-		in = &split_parsed;
-	}
-
-	while (pos < in->type_len) {
-		const struct btf_type *t = (const struct btf_type *)(in->types + pos);
-		long tail;
-
-		if (in->type_len - pos < sizeof(*t))
-			return -EINVAL;
-		tail = tail_size(t->info);
-		if (tail < 0)
-			return tail;
-		if ((__u32)tail > in->type_len - pos - sizeof(*t))
-			return -EINVAL;
+	if (err)
+		return err;
+	while ((t = next_type(in, &pos, &err)))
 		if (BTF_INFO_KIND(t->info) == BTF_KIND_STRUCT &&
-		    !strcmp(string_at(&base_parsed, split ? &split_parsed : NULL, t->name_off),
-			    type))
-			return find_member(&base_parsed, split ? &split_parsed : NULL, t, member);
-		pos += sizeof(*t) + tail;
+		    !strcmp(string_at(&b, split ? &s : NULL, t->name_off), type))
+			return find_member(&b, split ? &s : NULL, t, member);
+	return err ?: -ESRCH;
+}
+
+/* Types count from 1, those of a split BTF on from its base's. */
+static const struct btf_type *type_by_id(const struct parsed *b, const struct parsed *s, __u32 id)
+{
+	const struct btf_type *t;
+	__u32 pos = 0;
+	int err;
+
+	while ((t = next_type(b, &pos, &err)))
+		if (!--id)
+			return t;
+	pos = 0;
+	while (s && (t = next_type(s, &pos, &err)))
+		if (!--id)
+			return t;
+	return NULL;
+}
+
+/* Do the first arguments have these names, apart by blanks? */
+static bool args_match(const struct parsed *b, const struct parsed *s,
+		       const struct btf_type *proto, const char *args)
+{
+	const struct btf_param *param = (const struct btf_param *)(proto + 1);
+	__u32 i;
+
+	for (i = 0; i < BTF_INFO_VLEN(proto->info) && *args; i++, param++) {
+		const char *name = string_at(b, s, param->name_off);
+		size_t len = strlen(name);
+
+		if (strncmp(args, name, len) || (args[len] && args[len] != ' '))
+			return false;
+		args += args[len] ? len + 1 : len;
 	}
-	return -ESRCH;
+	return !*args;
+}
+
+/**
+ * btf_check_args() - Does a function take these arguments?
+ * @base: BTF of the kernel
+ * @split: BTF of a module, where to look; NULL to look in @base
+ * @function: its name
+ * @args: names of its first arguments, apart by blanks
+ *
+ * Return: 0; -ESRCH if there is no such function, -EDOM if its arguments are
+ * others, another error if the BTF is not understood.
+ */
+int btf_check_args(const struct btf_blob *base, const struct btf_blob *split,
+		   const char *function, const char *args)
+{
+	struct parsed b, s;
+	const struct parsed *in = split ? &s : &b;
+	const struct btf_type *t, *proto;
+	__u32 pos = 0;
+	int err = parse_both(base, split, &b, &s);
+
+	if (err)
+		return err;
+	while ((t = next_type(in, &pos, &err))) {
+		if (BTF_INFO_KIND(t->info) != BTF_KIND_FUNC ||
+		    strcmp(string_at(&b, split ? &s : NULL, t->name_off), function))
+			continue;
+		proto = type_by_id(&b, split ? &s : NULL, t->type);
+		if (!proto || BTF_INFO_KIND(proto->info) != BTF_KIND_FUNC_PROTO)
+			return -EINVAL;
+		return args_match(&b, split ? &s : NULL, proto, args) ? 0 : -EDOM;
+	}
+	return err ?: -ESRCH;
 }

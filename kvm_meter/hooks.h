@@ -7,6 +7,8 @@
 
 #include <kvm_meter/abi.h>
 
+struct file;
+struct kvm;
 struct kvm_vcpu;
 
 /* kvm_entry and kvm_exit */
@@ -28,5 +30,7 @@ int kvm_meter_symbol(const char *name, unsigned long *addr);
 
 /* VMs that are already there */
 void kvm_meter_discover(void);
+struct file *kvm_meter_vm_file(const struct kvm *kvm);
+struct file *kvm_meter_vcpu_file(const struct kvm_vcpu *vcpu);
 
 #endif /* _KVM_METER_HOOKS_H */

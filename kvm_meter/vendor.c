@@ -41,21 +41,6 @@ guess:
 #endif
 }
 
-/* In the module's BTF, or in the kernel's where KVM is built in. */
-static long vendor_offset(const struct btf_blob *vmlinux, const char *module,
-			  const char *type, const char *member)
-{
-	struct btf_blob blob = {};
-	long ret = kvm_meter_btf_load(module, &blob);
-
-	if (ret == -ENOENT)
-		return btf_member_offset(vmlinux, NULL, type, member);
-	if (!ret)
-		ret = btf_member_offset(vmlinux, &blob, type, member);
-	kvm_meter_btf_unload(&blob);
-	return ret;
-}
-
 /* Want of memory says nothing about this KVM. */
 static int read_error(long ret)
 {
@@ -64,7 +49,7 @@ static int read_error(long ret)
 
 static const char *check_svm(const struct btf_blob *vmlinux, int *err)
 {
-	long vmcb = vendor_offset(vmlinux, "kvm_amd", "vcpu_svm", "vmcb");
+	long vmcb = kvm_meter_btf_offset(vmlinux, "kvm_amd", "vcpu_svm", "vmcb");
 
 	if (vmcb == -ESRCH) {
 		*err = 0;
@@ -82,7 +67,7 @@ static const char *check_svm(const struct btf_blob *vmlinux, int *err)
 /* Nothing of kvm_intel's layout is relied on, only that it is there. */
 static const char *check_vmx(const struct btf_blob *vmlinux, int *err)
 {
-	long vcpu = vendor_offset(vmlinux, "kvm_intel", "vcpu_vmx", "vcpu");
+	long vcpu = kvm_meter_btf_offset(vmlinux, "kvm_intel", "vcpu_vmx", "vcpu");
 
 	if (vcpu == -ESRCH) {
 		*err = 0;

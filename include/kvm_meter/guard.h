@@ -14,8 +14,10 @@
 
 #include <linux/types.h>
 
+struct btf_blob;
 struct btf_build;
 struct bpf_map;
+struct file;
 struct kvm;
 struct kvm_vcpu;
 struct kvm_meter_vcpu;
@@ -58,5 +60,15 @@ void kvm_meter_guard_revoke(int cpu);
 bool kvm_meter_guard_armed(void);
 unsigned int kvm_meter_guard_slots(void);
 u64 kvm_meter_guard_clock(void);
+struct file *kvm_meter_guard_open(u64 id, struct kvm **kvm);
+struct file *kvm_meter_guard_reopen(const struct kvm *kvm);
+struct file *kvm_meter_guard_vcpu_file(const struct kvm_vcpu *vcpu);
+unsigned long kvm_meter_guard_symbol(const char *name);
+struct btf_blob *kvm_meter_guard_btf(void);
+void kvm_meter_guard_btf_free(struct btf_blob *vmlinux);
+long kvm_meter_guard_offset(const struct btf_blob *vmlinux, const char *module,
+			    const char *type, const char *member);
+int kvm_meter_guard_args(const struct btf_blob *vmlinux, const char *module,
+			 const char *function, const char *args);
 
 #endif /* _KVM_METER_GUARD_H */

@@ -16,12 +16,13 @@ struct blob {
 	__u32 size;
 };
 
-static const char strings[] = "\0vcpu_svm\0vcpu\0vmcb\0flag\0int";
+static const char strings[] = "\0vcpu_svm\0vcpu\0vmcb\0flag\0int\0look";
 #define S_VCPU_SVM	1
 #define S_VCPU		10
 #define S_VMCB		15
 #define S_FLAG		20
 #define S_INT		25
+#define S_LOOK		29
 
 static void put(struct blob *b, __u32 value)
 {
@@ -54,6 +55,17 @@ static struct blob make(__u32 name_base)
 	put(&b, name_base + S_FLAG);
 	put(&b, 1);
 	put(&b, 1u << 24 | 7000 * 8);
+	/* int look(int vcpu, int flag); types 3, its prototype, and 4 in all */
+	put(&b, 0);
+	put(&b, BTF_KIND_FUNC_PROTO << 24 | 2);
+	put(&b, 1);
+	put(&b, name_base + S_VCPU);
+	put(&b, 1);
+	put(&b, name_base + S_FLAG);
+	put(&b, 1);
+	put(&b, name_base + S_LOOK);
+	put(&b, BTF_KIND_FUNC << 24);
+	put(&b, name_base ? 4 + 3 : 3);
 	h.type_len = b.size - sizeof(h);
 	h.str_off = h.type_len;
 	h.str_len = sizeof(strings);
@@ -93,6 +105,32 @@ static void test_found(void)
 	EXPECT_EQ(-look(&base, NULL, "vcpu_vmx", "vmcb"), ESRCH, "no such structure");
 	EXPECT_EQ(-look(&base, NULL, "int", "vmcb"), ESRCH, "no structure");
 	EXPECT(look(&base, NULL, "vcpu_svm", "flag") < 0, "a bit field has an offset");
+}
+
+static int args(const struct blob *base, const struct blob *split, const char *function,
+		const char *names)
+{
+	struct btf_blob b = { base->data, base->size }, s = {};
+
+	if (split) {
+		s.data = split->data;
+		s.size = split->size;
+	}
+	return btf_check_args(&b, split ? &s : NULL, function, names);
+}
+
+static void test_args(void)
+{
+	struct blob base = make(0), split = make(sizeof(strings));
+
+	EXPECT(!args(&base, NULL, "look", "vcpu flag"), "both");
+	EXPECT(!args(&base, NULL, "look", "vcpu"), "the first of them");
+	EXPECT(!args(&base, &split, "look", "vcpu flag"), "in a module's BTF");
+	EXPECT_EQ(-args(&base, NULL, "look", "flag vcpu"), EDOM, "another order");
+	EXPECT_EQ(-args(&base, NULL, "look", "vcpu flags"), EDOM, "another name");
+	EXPECT_EQ(-args(&base, NULL, "look", "vcpu fla"), EDOM, "a part of a name");
+	EXPECT_EQ(-args(&base, NULL, "look", "vcpu flag int"), EDOM, "one more");
+	EXPECT_EQ(-args(&base, NULL, "vcpu_svm", "vcpu"), ESRCH, "no function");
 }
 
 static void test_unknown_kind(void)
@@ -155,6 +193,7 @@ static void test_vmlinux(void)
 
 static const struct tap_test tests[] = {
 	{ "btf: offsets, and what is not there", test_found, 0 },
+	{ "btf: arguments of a function", test_args, 0 },
 	{ "btf: an unknown kind is an error", test_unknown_kind, 0 },
 	{ "btf: cut short anywhere", test_short, 0 },
 	{ "btf: random damage", test_random, 0 },
