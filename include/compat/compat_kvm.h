@@ -25,4 +25,14 @@ static inline struct pid *compat_vcpu_pid_get(struct kvm_vcpu *vcpu)
 	return pid;
 }
 
+/* Sets of memory slots that a VM has: SMM may have its own. */
+static inline int compat_address_spaces(struct kvm *kvm)
+{
+#ifdef COMPAT_ADDRESS_SPACES_MAX
+	return kvm_arch_nr_memslot_as_ids(kvm);
+#else
+	return KVM_ADDRESS_SPACE_NUM;
+#endif
+}
+
 #endif /* _COMPAT_KVM_H */

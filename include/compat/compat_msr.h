@@ -10,9 +10,11 @@
 #ifdef COMPAT_WRMSRQ
 #define compat_wrmsr(msr, value)	wrmsrq(msr, value)
 #define compat_wrmsr_safe(msr, value)	wrmsrq_safe(msr, value)
+#define compat_rdmsr_safe(msr, value)	rdmsrq_safe(msr, value)
 #else
 #define compat_wrmsr(msr, value)	wrmsrl(msr, value)
 #define compat_wrmsr_safe(msr, value)	wrmsrl_safe(msr, value)
+#define compat_rdmsr_safe(msr, value)	rdmsrl_safe(msr, value)
 #endif
 
 #endif /* _COMPAT_MSR_H */
