@@ -12,6 +12,7 @@
 #include "switch.h"
 #include "sysfs.h"
 #include "vm.h"
+#include "zone.h"
 
 static char *mode = "off";
 module_param(mode, charp, 0444);
@@ -25,13 +26,19 @@ static int fail_init_step;
 module_param(fail_init_step, int, 0);
 MODULE_PARM_DESC(fail_init_step, "for tests: fail at this step of the initialization (default 0: do not)");
 
+static void ended(const struct kvm *kvm)
+{
+	kvm_harden_vm_ended(kvm);
+	kvm_harden_zone_vm_ended(kvm);
+}
+
 static const struct kvm_meter_guard guard = {
 	.enter = kvm_harden_enter,
 	.entered = kvm_harden_entered,
 	.exited = kvm_harden_exited,
 	.restart = kvm_harden_core_reset,
 	.born = kvm_harden_vm_born,
-	.ended = kvm_harden_vm_ended,
+	.ended = ended,
 	.show = kvm_harden_sysfs_vm_show,
 	.hide = kvm_harden_sysfs_vm_hide,
 	.owner = THIS_MODULE,
@@ -50,6 +57,7 @@ static int init_guard(void)
 static void exit_guard(void)
 {
 	kvm_meter_guard_unregister(&guard);
+	kvm_harden_zone_quiet();
 }
 
 static int init_mode(void)
@@ -71,6 +79,7 @@ static const struct {
 	{ "sysfs", kvm_harden_sysfs_init, kvm_harden_sysfs_exit },
 	{ "guard", init_guard, exit_guard },
 	{ "mode", init_mode, kvm_harden_mode_exit },
+	{ "zones", kvm_harden_zones_init, kvm_harden_zones_exit },
 };
 
 static void undo(int done)

@@ -11,6 +11,7 @@
 #include "core.h"
 #include "covered.h"
 #include "flush.h"
+#include "hook_mmu.h"
 #include "switch.h"
 
 enum mode {
@@ -88,13 +89,16 @@ const char *kvm_harden_mode_name(void)
 int kvm_harden_status(char *buf)
 {
 	enum mode now = READ_ONCE(mode);
-	const char *but = "";
+	const char *but = "", *trouble;
 
 	if (now != MODE_OFF && !kvm_meter_guard_armed())
 		but = ", NOT PROTECTED: kvm_meter is disarmed and sees no VM-entry";
 	else if (kvm_harden_flush_assumed())
 		but = ", NOT PROTECTED: the CPU does not announce what assume= takes for present";
-	return sysfs_emit(buf, "%s%s\n", names[now], but);
+	trouble = kvm_harden_hook_mmu_trouble();
+	return sysfs_emit(buf, "%s%s%s%s\n", names[now], but,
+			  trouble ? ", ZONES NOT WATCHED: KVM does not call us from " : "",
+			  trouble ?: "");
 }
 
 void kvm_harden_mode_exit(void)

@@ -13,7 +13,7 @@
 #include "vm.h"
 
 struct kobject *harden_vms_dir;
-static struct kobject *root;
+struct kobject *harden_root;
 
 static ssize_t version_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
 {
@@ -185,13 +185,13 @@ int kvm_harden_sysfs_init(void)
 {
 	int ret;
 
-	root = kobject_create_and_add("kvm_harden", kernel_kobj);
-	if (!root)
+	harden_root = kobject_create_and_add("kvm_harden", kernel_kobj);
+	if (!harden_root)
 		return -ENOMEM;
-	ret = sysfs_create_groups(root, groups);
+	ret = sysfs_create_groups(harden_root, groups);
 	if (ret)
 		goto err_root;
-	harden_vms_dir = kobject_create_and_add("vms", root);
+	harden_vms_dir = kobject_create_and_add("vms", harden_root);
 	if (!harden_vms_dir) {
 		ret = -ENOMEM;
 		goto err_groups;
@@ -199,15 +199,15 @@ int kvm_harden_sysfs_init(void)
 	return 0;
 
 err_groups:
-	sysfs_remove_groups(root, groups);
+	sysfs_remove_groups(harden_root, groups);
 err_root:
-	kobject_put(root);
+	kobject_put(harden_root);
 	return ret;
 }
 
 void kvm_harden_sysfs_exit(void)
 {
 	kobject_put(harden_vms_dir);
-	sysfs_remove_groups(root, groups);
-	kobject_put(root);
+	sysfs_remove_groups(harden_root, groups);
+	kobject_put(harden_root);
 }

@@ -7,6 +7,7 @@
 
 struct kobject;
 
+extern struct kobject *harden_root;
 extern struct kobject *harden_vms_dir;
 
 int kvm_harden_sysfs_init(void);

@@ -12,6 +12,7 @@
 #include "policy.h"
 #include "sysfs.h"
 #include "vm.h"
+#include "zone.h"
 
 /* Writers of settings. */
 static DEFINE_MUTEX(settings_mutex);
@@ -146,6 +147,8 @@ void kvm_harden_sysfs_vm_show(u32 slot, u64 id)
 		return;
 	}
 	vm->dir = &dir->kobj;
+	/* Where there is a VM there is KVM, which may have come after us. */
+	kvm_harden_zone_check();
 }
 
 void kvm_harden_sysfs_vm_hide(u32 slot)

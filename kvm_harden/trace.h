@@ -9,6 +9,8 @@
 
 #include <kvm_harden/abi.h>
 
+#include "zone_parse.h"
+
 #define show_flush(what)						\
 	__print_flags(what, "+", { KVM_HARDEN_IBPB, "ibpb" }, { KVM_HARDEN_L1D, "l1d" })
 
@@ -42,6 +44,41 @@ TRACE_EVENT(kvm_harden_switch,
 	TP_printk("vm=%llu vcpu=%u domain=%#llx from=%#llx from_vm=%llu flush=%s covered=%s ns=%llu",
 		  __entry->vm, __entry->vcpu, __entry->to, __entry->from, __entry->from_vm,
 		  show_flush(__entry->flush), show_flush(__entry->covered), __entry->ns)
+);
+
+/* A guest has reached into a no-go zone. */
+TRACE_EVENT(kvm_harden_violation,
+	TP_PROTO(u64 vm, u32 vcpu, u64 gpa, u32 kind, u64 rip, u64 zone, u32 action),
+	TP_ARGS(vm, vcpu, gpa, kind, rip, zone, action),
+
+	TP_STRUCT__entry(
+		__field(u64, vm)
+		__field(u64, gpa)
+		__field(u64, rip)
+		__field(u64, zone)
+		__field(u32, vcpu)
+		__field(u32, kind)
+		__field(u32, action)
+	),
+
+	TP_fast_assign(
+		__entry->vm = vm;
+		__entry->gpa = gpa;
+		__entry->rip = rip;
+		__entry->zone = zone;
+		__entry->vcpu = vcpu;
+		__entry->kind = kind;
+		__entry->action = action;
+	),
+
+	TP_printk("vm=%llu vcpu=%u gpa=%#llx access=%s rip=%#llx zone=%llu action=%s",
+		  __entry->vm, __entry->vcpu, __entry->gpa,
+		  __print_symbolic(__entry->kind, { ZONE_R, "r" }, { ZONE_W, "w" },
+				   { ZONE_X, "x" }),
+		  __entry->rip, __entry->zone,
+		  __print_symbolic(__entry->action, { ZONE_STOP, "stop" },
+				   { ZONE_FAULT, "fault" }, { ZONE_KILL, "kill" },
+				   { ZONE_LOG, "log" }))
 );
 
 #endif /* _KVM_HARDEN_TRACE_H */
