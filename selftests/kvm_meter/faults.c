@@ -5,6 +5,7 @@
  * that it was for want of memory, leaves nothing behind, and counts exactly
  * afterwards. Only where the kernel has fault injection: the rig's debug kernel.
  */
+#include "inject.h"
 #include "meter.h"
 #include "vmm.h"
 
@@ -14,8 +15,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define INJECT		"/sys/kernel/debug"
-#define FAIL_NTH	"/proc/thread-self/fail-nth"
 /* More than any of these tests allocates. */
 #define NEVER		10000000
 /* As many of them fail, evenly spread; with FAULTS_ALL=1 every single one. */
@@ -23,73 +22,6 @@
 #define VM_ROUNDS	40
 #define WORKER_ROUNDS	24
 #define EXITS		50
-
-static const char *const kinds[] = { "failslab", "fail_page_alloc" };
-
-static void inject(const char *kind, const char *file, unsigned long long value)
-{
-	char path[128], text[32];
-	int ret;
-
-	snprintf(path, sizeof(path), INJECT "/%s/%s", kind, file);
-	snprintf(text, sizeof(text), "%llu", value);
-	ret = write_file(path, text);
-	REQUIRE(!ret, "%s to %s: %s", text, path, strerror(-ret));
-}
-
-/* Allocations with @start to @end in their call chain, quietly. */
-static void inject_only(unsigned long long start, unsigned long long end)
-{
-	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
-		inject(kinds[i], "probability", 0);
-		inject(kinds[i], "verbose", 0);
-		inject(kinds[i], "task-filter", 0);
-		inject(kinds[i], "ignore-gfp-wait", 0);
-		inject(kinds[i], "stacktrace-depth", 32);
-		inject(kinds[i], "require-start", start);
-		inject(kinds[i], "require-end", end);
-	}
-	inject("fail_page_alloc", "ignore-gfp-highmem", 0);
-	inject("fail_page_alloc", "min-order", 0);
-}
-
-static void fail_nth(unsigned int nth)
-{
-	char text[32];
-	int ret;
-
-	snprintf(text, sizeof(text), "%u", nth);
-	ret = write_file(FAIL_NTH, text);
-	REQUIRE(!ret, "%s to " FAIL_NTH ": %s", text, strerror(-ret));
-}
-
-/* How many more until one fails: 0 if it did. Ends the injection. */
-static unsigned int fail_left(void)
-{
-	char text[32];
-
-	REQUIRE(read_file(FAIL_NTH, text, sizeof(text)) > 0, "cannot read " FAIL_NTH);
-	fail_nth(0);
-	return strtoul(text, NULL, 10);
-}
-
-static void stop_injecting(void)
-{
-	fail_nth(0);
-	inject_only(0, ~0ull);
-}
-
-static void need_injection(void)
-{
-	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
-		char path[128];
-
-		snprintf(path, sizeof(path), INJECT "/%s/require-start", kinds[i]);
-		if (!file_exists(path))
-			tap_skip("this kernel cannot make allocations fail: no %s", path);
-	}
-	tap_at_end(stop_injecting);
-}
 
 /* Where a function of the kernel is. */
 static void find_function(const char *name, unsigned long long *start, unsigned long long *end)
@@ -114,22 +46,6 @@ static void find_function(const char *name, unsigned long long *start, unsigned 
 		fclose(f);
 		REQUIRE(*start, "no %s in /proc/kallsyms", name);
 	}
-}
-
-static void find_module(unsigned long long *start, unsigned long long *end)
-{
-	unsigned long long size;
-	char line[512];
-	FILE *f = fopen("/proc/modules", "r");
-
-	REQUIRE(f, "no /proc/modules");
-	*start = 0;
-	while (fgets(line, sizeof(line), f))
-		if (!strncmp(line, METER " ", strlen(METER) + 1))
-			sscanf(line, "%*s %llu %*s %*s %*s %llx", &size, start);
-	fclose(f);
-	REQUIRE(*start, METER " is not in /proc/modules");
-	*end = *start + size;
 }
 
 static void expect_exact(const char *when)
@@ -272,7 +188,6 @@ static void test_worker(void)
 	struct kvm_meter_vm record;
 	struct meter_map ended;
 	unsigned int hit = 0;
-	char times[16];
 	struct vcpu *v;
 	struct vm *vm;
 	__u64 exits;
@@ -280,7 +195,7 @@ static void test_worker(void)
 	need_injection();
 	meter_reload(NULL);
 	meter_map_open(&ended, "kvm_meter_ended");
-	find_module(&start, &end);
+	find_module(METER, &start, &end);
 	inject_only(start, end);
 	for (unsigned int i = 1; i <= WORKER_ROUNDS; i++) {
 		inject("failslab", "interval", i);
@@ -298,8 +213,7 @@ static void test_worker(void)
 		meter_wait_ended(&ended, i, &record);
 		EXPECT_EQ(record.exits + record.synthetic_exits, exits, "exits on record");
 		inject("failslab", "probability", 0);
-		read_file(INJECT "/failslab/times", times, sizeof(times));
-		hit += !atoi(times);
+		hit += !inject_left("failslab");
 	}
 	tap_diag("an allocation failed in %u of %u VMs", hit, WORKER_ROUNDS);
 	EXPECT(hit, "no allocation failed");

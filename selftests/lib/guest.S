@@ -140,6 +140,231 @@ program guest_touch
 	incq	GUEST_PROGRESS(%rdi)
 	jmp	guest_done
 
+/* %rbx keeps the data, %r15 is where a fault goes on. */
+.macro attack
+	mov	%rdi, %rbx
+	mov	GUEST_ARG(%rbx), %rsi
+	mov	GUEST_COUNT(%rbx), %rcx
+	lea	9f(%rip), %r15
+.endm
+
+.macro attacked
+	incq	GUEST_PROGRESS(%rbx)
+9:	mov	%rbx, %rdi
+	cld
+	jmp	guest_done
+.endm
+
+program guest_read
+	attack
+	mov	(%rsi), %rax
+	mov	%rax, GUEST_LOOT(%rbx)
+	attacked
+
+program guest_read_string
+	attack
+	lea	GUEST_LOOT(%rbx), %rdi
+	mov	$8, %ecx
+	rep movsb
+	attacked
+
+program guest_read_sse
+	attack
+	mov	%cr4, %rax
+	or	$0x200, %eax
+	mov	%rax, %cr4
+	movups	(%rsi), %xmm0
+	movq	%xmm0, GUEST_LOOT(%rbx)
+	attacked
+
+program guest_write
+	attack
+	movq	$GUEST_MARK, (%rsi)
+	attacked
+
+program guest_write_string
+	attack
+	mov	%rsi, %rdi
+	mov	$GUEST_MARK, %eax
+	rep stosb
+	attacked
+
+program guest_write_locked
+	attack
+	mov	$GUEST_MARK, %eax
+	lock xadd %rax, (%rsi)
+	mov	%rax, GUEST_LOOT(%rbx)
+	attacked
+
+program guest_push
+	attack
+	mov	%rsp, %r14
+	lea	8f(%rip), %r15
+	mov	%rsi, %rsp
+	mov	$GUEST_MARK, %eax
+	push	%rax
+	incq	GUEST_PROGRESS(%rbx)
+8:	mov	%r14, %rsp
+	mov	%rbx, %rdi
+	jmp	guest_done
+
+program guest_call
+	attack
+	call	*%rsi
+	mov	%rax, GUEST_LOOT(%rbx)
+	attacked
+
+program guest_return_mark
+	mov	$GUEST_MARK, %eax
+	ret
+program guest_return_mark_end
+
+/* The limit has room for GUEST_INT and the faults. */
+.macro load_table insn
+	sub	$16, %rsp
+	movw	$0x3ff, (%rsp)
+	mov	%rsi, 2(%rsp)
+	\insn	(%rsp)
+	add	$16, %rsp
+.endm
+
+program guest_idt
+	attack
+	load_table lidt
+	int	$GUEST_INT
+	attacked
+
+program guest_int
+	movq	$GUEST_MARK, GUEST_LOOT(%rbx)
+	iretq
+
+program guest_segment
+	attack
+	load_table lgdt
+	mov	$16, %eax
+	mov	%ax, %fs
+	movq	$GUEST_MARK, GUEST_LOOT(%rbx)
+	attacked
+
+program guest_outs
+	attack
+	mov	$GUEST_PORT, %edx
+	rep outsb
+	attacked
+
+program guest_ins
+	attack
+	mov	%rsi, %rdi
+	mov	$GUEST_PORT, %edx
+	rep insb
+	attacked
+
+program guest_from_mmio
+	attack
+	mov	%rsi, %rdi
+	mov	$GUEST_MMIO, %esi
+	rep movsb
+	attacked
+
+program guest_to_mmio
+	attack
+	mov	$GUEST_MMIO, %edi
+	rep movsb
+	attacked
+
+program guest_compare
+	attack
+	mov	%rsi, %rdi
+	mov	$GUEST_MMIO, %esi
+	xor	%eax, %eax
+	cmpsq
+	sete	%al
+	mov	%rax, GUEST_LOOT(%rbx)
+	attacked
+
+program guest_compare_device
+	attack
+	mov	$GUEST_MMIO, %edi
+	xor	%eax, %eax
+	cmpsq
+	sete	%al
+	mov	%rax, GUEST_LOOT(%rbx)
+	attacked
+
+program guest_async_pf
+	x2apic_write X2APIC_SPIV, 0x1ff
+program guest_set_msr
+	attack
+	mov	%esi, %eax
+	mov	%rsi, %rdx
+	shr	$32, %rdx
+	wrmsr
+	attacked
+
+.macro hypercall insn
+	mov	GUEST_COUNT(%rdi), %rax
+	mov	GUEST_ARG(%rdi), %rbx
+	xor	%ecx, %ecx
+	\insn
+	mov	%rax, GUEST_LOOT(%rdi)
+	incq	GUEST_PROGRESS(%rdi)
+	jmp	guest_done
+.endm
+
+program guest_vmcall
+	hypercall vmcall
+
+program guest_vmmcall
+	hypercall vmmcall
+
+program guest_pf
+	incq	GUEST_PAGE_FAULTS(%rbx)
+	jmp	1f
+program guest_gp
+	incq	GUEST_FAULTS(%rbx)
+1:	mov	8(%rsp), %rax
+	mov	%rax, GUEST_FAULT_RIP(%rbx)
+	mov	%r15, 8(%rsp)
+	add	$8, %rsp
+	iretq
+
+program guest_rsm
+	rsm
+
+program guest_poke
+	mov	GUEST_ARG(%rdi), %rsi
+	mov	%rsi, (%rsi)
+	incq	GUEST_PROGRESS(%rdi)
+	jmp	guest_done
+
+program guest_sweep
+	mov	GUEST_ARG(%rdi), %rsi
+	mov	GUEST_COUNT(%rdi), %r8
+1:	mov	(%rsi), %rax
+	cmp	%rsi, %rax
+	je	2f
+	mov	%rsi, GUEST_BAD(%rdi)
+2:	mov	%rax, (%rsi)
+	add	GUEST_STRIDE(%rdi), %rsi
+	dec	%r8
+	jnz	1b
+	incq	GUEST_PROGRESS(%rdi)
+	cmpq	$0, GUEST_STOP(%rdi)
+	je	guest_sweep
+	jmp	guest_done
+
+program guest_flood
+	mov	%rdi, %rbx
+	mov	GUEST_ARG(%rbx), %rsi
+1:	lea	2f(%rip), %r15
+	mov	(%rsi), %rax
+2:	lea	3f(%rip), %r15
+	mov	%rsi, (%rsi)
+3:	incq	GUEST_PROGRESS(%rbx)
+	cmpq	$0, GUEST_STOP(%rbx)
+	je	1b
+	jmp	guest_done
+
 program guest_end
 
 	.section .note.GNU-stack, "", @progbits

@@ -17,6 +17,8 @@
 #define GUEST_PORT_DONE	0x99		/* the guest program has ended */
 #define GUEST_VECTOR	0x20		/* timer interrupt */
 #define GUEST_MSR	0x4b564d02	/* KVM emulates it and takes 0 */
+#define GUEST_INT	0x21		/* software interrupt */
+#define GUEST_MARK	0x6d61726b	/* what attacks write, and what their code returns */
 
 /* struct guest_data, what %rdi points to */
 #define GUEST_COUNT	0
@@ -24,6 +26,12 @@
 #define GUEST_STOP	16
 #define GUEST_PROGRESS	24
 #define GUEST_IRQS	32
+#define GUEST_LOOT	40
+#define GUEST_FAULTS	48
+#define GUEST_PAGE_FAULTS 56
+#define GUEST_FAULT_RIP	64
+#define GUEST_STRIDE	72
+#define GUEST_BAD	80
 
 #ifndef __ASSEMBLER__
 #include <linux/types.h>
@@ -34,6 +42,12 @@ struct guest_data {
 	volatile __u64 stop;		/* set: the endless ones end */
 	volatile __u64 progress;	/* counted up by the guest */
 	volatile __u64 irqs;		/* timer interrupts taken */
+	volatile __u64 loot;		/* what an attack got hold of */
+	volatile __u64 faults;		/* #GP taken */
+	volatile __u64 page_faults;	/* #PF taken */
+	volatile __u64 fault_rip;	/* of the last of either */
+	volatile __u64 stride;		/* from page to page */
+	volatile __u64 bad;		/* where memory held something else */
 };
 
 extern const char guest_start[], guest_end[];
@@ -50,7 +64,42 @@ extern const char guest_spin_io[];	/* OUTs, until stop */
 extern const char guest_spin_cpuid[];	/* CPUIDs, until stop */
 extern const char guest_work_io[];	/* count times: arg loops of work, an OUT */
 extern const char guest_touch[];	/* load from the address in arg */
+extern const char guest_poke[];		/* store that address to itself */
+extern const char guest_sweep[];	/* count pages from arg hold their address, until stop */
+extern const char guest_flood[];	/* loads and stores at arg, until stop, whatever faults */
 extern const char guest_irq[];		/* interrupt handler */
+
+/*
+ * Attacks on memory, by its address in arg. A fault ends the program. Those that
+ * read leave 8 bytes in loot, those that write leave GUEST_MARK in memory.
+ */
+extern const char guest_read[];		/* a load */
+extern const char guest_read_string[];	/* REP MOVSB of 8 bytes */
+extern const char guest_read_sse[];
+extern const char guest_write[];	/* a store */
+extern const char guest_write_string[];	/* REP STOSB, count bytes of 0x6b */
+extern const char guest_write_locked[];	/* LOCK XADD: loot too */
+extern const char guest_push[];		/* the stack ends there */
+extern const char guest_call[];		/* run code there, loot is what it returns */
+extern const char guest_idt[];		/* the IDT is there: INT GUEST_INT */
+extern const char guest_int[];		/* its handler: loot is GUEST_MARK */
+extern const char guest_segment[];	/* the GDT is there: load a segment */
+extern const char guest_return_mark[];	/* code to be copied: GUEST_MARK, and return */
+extern const char guest_return_mark_end[];
+/* KVM's emulator does these. */
+extern const char guest_outs[];		/* REP OUTSB, count bytes */
+extern const char guest_ins[];		/* REP INSB, count bytes */
+extern const char guest_from_mmio[];	/* REP MOVSB from GUEST_MMIO, count bytes */
+extern const char guest_to_mmio[];	/* REP MOVSB to GUEST_MMIO, count bytes */
+extern const char guest_compare[];	/* CMPSQ of GUEST_MMIO with it: is it equal? */
+extern const char guest_compare_device[]; /* the other way round */
+/* KVM writes on the guest's word. */
+extern const char guest_set_msr[];	/* arg to the MSR in count */
+extern const char guest_async_pf[];	/* the same with an APIC that is on */
+extern const char guest_vmcall[];	/* hypercall count with arg */
+extern const char guest_vmmcall[];
+extern const char guest_gp[], guest_pf[]; /* fault handlers */
+extern const char guest_rsm[];		/* what an SMI runs */
 #endif
 
 #endif /* SELFTESTS_GUEST_H */

@@ -46,17 +46,33 @@ bool kvm_is_intel(void)
 	return file_exists("/sys/module/kvm_intel");
 }
 
-void vm_add_memory(struct vm *vm, __u32 slot, __u64 gpa, void *mem, __u64 size)
+int vm_set_slot(struct vm *vm, __u32 slot, __u32 flags, __u64 gpa, void *mem, __u64 size)
 {
 	struct kvm_userspace_memory_region region = {
 		.slot = slot,
+		.flags = flags,
 		.guest_phys_addr = gpa,
 		.memory_size = size,
 		.userspace_addr = (unsigned long)mem,
 	};
 
-	REQUIRE(!ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region),
-		"KVM_SET_USER_MEMORY_REGION: %s", strerror(errno));
+	return ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region) ? -errno : 0;
+}
+
+void vm_add_memory(struct vm *vm, __u32 slot, __u64 gpa, void *mem, __u64 size)
+{
+	int ret = vm_set_slot(vm, slot, 0, gpa, mem, size);
+
+	REQUIRE(!ret, "KVM_SET_USER_MEMORY_REGION: %s", strerror(-ret));
+}
+
+void vm_gate(struct vm *vm, __u64 idt, unsigned int vector, const char *handler)
+{
+	__u64 *gate = (__u64 *)(vm->mem + idt + vector * 16);
+	__u64 to = GUEST_CODE + (handler - guest_start);
+
+	gate[0] = (to & 0xffff) | (8ull << 16) | (0x8eull << 40) | ((to >> 16) & 0xffff) << 48;
+	gate[1] = to >> 32;
 }
 
 /* Page tables that map 4 GiB one to one, a GDT, and an IDT with one gate. */
@@ -64,8 +80,6 @@ static void vm_fill_memory(struct vm *vm)
 {
 	__u64 *pml4 = (__u64 *)(vm->mem + GUEST_PML4), *pdpt = pml4 + 512, *pd = pdpt + 512;
 	__u64 *gdt = (__u64 *)(vm->mem + GUEST_GDT);
-	__u64 *gate = (__u64 *)(vm->mem + GUEST_IDT + GUEST_VECTOR * 16);
-	__u64 handler = GUEST_CODE + (guest_irq - guest_start);
 
 	memcpy(vm->mem + GUEST_CODE, guest_start, guest_end - guest_start);
 	pml4[0] = (GUEST_PML4 + 0x1000) | PTE_TABLE;
@@ -75,9 +89,7 @@ static void vm_fill_memory(struct vm *vm)
 		pd[i] = (i << 21) | PTE_LARGE;
 	gdt[1] = 0x00af9b000000ffffull;
 	gdt[2] = 0x00cf93000000ffffull;
-	gate[0] = (handler & 0xffff) | (8ull << 16) | (0x8eull << 40) |
-		  ((handler >> 16) & 0xffff) << 48;
-	gate[1] = handler >> 32;
+	vm_gate(vm, GUEST_IDT, GUEST_VECTOR, guest_irq);
 }
 
 struct vm *vm_create_bare(unsigned int flags)
@@ -152,6 +164,22 @@ struct vcpu *vm_add_vcpu(struct vm *vm, unsigned int id)
 	return v;
 }
 
+static struct vm *vm_create_with(void *mem, __u64 size, unsigned int nr_vcpus,
+				 unsigned int first, unsigned int flags)
+{
+	struct vm *vm = vm_create_bare(flags);
+
+	vm->vcpus = calloc(nr_vcpus, sizeof(*vm->vcpus));
+	REQUIRE(vm->vcpus, "out of memory");
+	vm->mem = mem;
+	vm->size = size;
+	vm_fill_memory(vm);
+	vm_add_memory(vm, 0, 0, mem, size);
+	for (unsigned int i = 0; i < nr_vcpus; i++)
+		vm_add_vcpu(vm, first + i);
+	return vm;
+}
+
 struct vm *vm_create(unsigned int nr_vcpus, unsigned int flags)
 {
 	return vm_create_ids(nr_vcpus, 0, flags);
@@ -159,19 +187,18 @@ struct vm *vm_create(unsigned int nr_vcpus, unsigned int flags)
 
 struct vm *vm_create_ids(unsigned int nr_vcpus, unsigned int first, unsigned int flags)
 {
-	struct vm *vm = vm_create_bare(flags);
+	void *mem = mmap(NULL, GUEST_MEM_SIZE, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-	vm->vcpus = calloc(nr_vcpus, sizeof(*vm->vcpus));
-	vm->mem = mmap(NULL, GUEST_MEM_SIZE, PROT_READ | PROT_WRITE,
-		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	REQUIRE(vm->vcpus && vm->mem != MAP_FAILED, "out of memory");
+	REQUIRE(mem != MAP_FAILED, "out of memory");
 	/* A page that khugepaged moves costs the guest another fault. */
-	madvise(vm->mem, GUEST_MEM_SIZE, MADV_NOHUGEPAGE);
-	vm_fill_memory(vm);
-	vm_add_memory(vm, 0, 0, vm->mem, GUEST_MEM_SIZE);
-	for (unsigned int i = 0; i < nr_vcpus; i++)
-		vm_add_vcpu(vm, first + i);
-	return vm;
+	madvise(mem, GUEST_MEM_SIZE, MADV_NOHUGEPAGE);
+	return vm_create_with(mem, GUEST_MEM_SIZE, nr_vcpus, first, flags);
+}
+
+struct vm *vm_create_in(void *mem, __u64 size, unsigned int flags)
+{
+	return vm_create_with(mem, size, 1, 0, flags);
 }
 
 void vm_destroy(struct vm *vm)
@@ -183,7 +210,7 @@ void vm_destroy(struct vm *vm)
 	}
 	close(vm->fd);
 	if (vm->mem)
-		munmap(vm->mem, GUEST_MEM_SIZE);
+		munmap(vm->mem, vm->size);
 	free(vm->vcpus);
 	free(vm);
 }

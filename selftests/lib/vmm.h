@@ -48,6 +48,7 @@ struct vm {
 	unsigned int flags;
 	unsigned int nr;
 	char *mem;
+	__u64 size;		/* of mem */
 	struct vcpu *vcpus;
 };
 
@@ -57,9 +58,15 @@ bool kvm_is_intel(void);
 struct vm *vm_create(unsigned int nr_vcpus, unsigned int flags);
 /* The same with vCPU ids from @first on, so that they tell VMs apart in a trace. */
 struct vm *vm_create_ids(unsigned int nr_vcpus, unsigned int first, unsigned int flags);
+/* One vCPU, in @size bytes of memory that the caller made; the VM unmaps them. */
+struct vm *vm_create_in(void *mem, __u64 size, unsigned int flags);
 /* Without vCPUs and memory, for the caller to fill. */
 struct vm *vm_create_bare(unsigned int flags);
 void vm_add_memory(struct vm *vm, __u32 slot, __u64 gpa, void *mem, __u64 size);
+/* 0 or -errno; @size 0 deletes the slot. */
+int vm_set_slot(struct vm *vm, __u32 slot, __u32 flags, __u64 gpa, void *mem, __u64 size);
+/* Interrupts and faults of @vector go to @handler (guest.h); the table is at @idt. */
+void vm_gate(struct vm *vm, __u64 idt, unsigned int vector, const char *handler);
 struct vcpu *vm_add_vcpu(struct vm *vm, unsigned int id);
 void vm_destroy(struct vm *vm);
 
