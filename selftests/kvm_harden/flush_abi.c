@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What kvm_harden exports, attribute by attribute, and its map. */
+#include "abi_doc.h"
 #include "model.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,9 +11,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define DOC		"Documentation/ABI/testing/sysfs-kernel-kvm_harden"
-#define MAX_PATHS	512
 
 static struct model *m;
 static struct model_vm *a, *b;
@@ -111,83 +107,12 @@ static void test_contract(void)
 	harden_set("off\n", "flush/mode");
 }
 
-struct path_set {
-	unsigned int nr;
-	char *path[MAX_PATHS];
-	bool met[MAX_PATHS];
-};
-
-static void add_path(struct path_set *set, const char *path)
-{
-	REQUIRE(set->nr < MAX_PATHS, "more than %d attributes", MAX_PATHS);
-	set->path[set->nr++] = strdup(path);
-}
-
-static void walk(const char *path, struct path_set *set)
-{
-	char sub[PATH_MAX];
-	struct dirent *e;
-	DIR *dir = opendir(path);
-
-	REQUIRE(dir, "%s: %s", path, strerror(errno));
-	while ((e = readdir(dir))) {
-		if (e->d_name[0] == '.')
-			continue;
-		snprintf(sub, sizeof(sub), "%s/%s", path, e->d_name);
-		if (e->d_type == DT_DIR)
-			walk(sub, set);
-		else
-			add_path(set, sub);
-	}
-	closedir(dir);
-}
-
-/* Does @doc, where <anything> stands for one component, mean @path or above? */
-static bool doc_matches(const char *doc, const char *path, bool above)
-{
-	while (*doc && *path) {
-		if (*doc == '<') {
-			doc = strchr(doc, '>');
-			if (!doc)
-				return false;
-			doc++;
-			path += strcspn(path, "/");
-		} else if (*doc++ != *path++) {
-			return false;
-		}
-	}
-	return !*doc && (!*path || (above && *path == '/'));
-}
-
 static void test_documented(void)
 {
-	static struct path_set live, docs;
-	char line[512], what[512], file[PATH_MAX + 128], self[PATH_MAX];
-	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	FILE *f;
-
-	REQUIRE(len > 0, "/proc/self/exe");
-	self[len] = 0;
-	snprintf(file, sizeof(file), "%s/../../" DOC, dirname(self));
-	f = fopen(file, "r");
-	if (!f)
-		tap_skip("no " DOC);
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "What: %511s", what) == 1)
-			add_path(&docs, what);
-	fclose(f);
 	start("on\n");
 	harden_set("off\n", "flush/mode");
-	walk(HARDEN_SYSFS, &live);
-	for (unsigned int i = 0; i < live.nr; i++) {
-		for (unsigned int d = 0; d < docs.nr; d++) {
-			live.met[i] |= doc_matches(docs.path[d], live.path[i], false);
-			docs.met[d] |= doc_matches(docs.path[d], live.path[i], true);
-		}
-		EXPECT(live.met[i], "%s is not documented", live.path[i]);
-	}
-	for (unsigned int d = 0; d < docs.nr; d++)
-		EXPECT(docs.met[d], "%s is documented and not there", docs.path[d]);
+	/* There are no zones here. */
+	expect_documented(HARDEN_DOC, HARDEN_SYSFS, "/zones/<id>");
 }
 
 static const struct kvm_harden_vm *record(const struct meter_map *map, __u64 id)

@@ -12,7 +12,7 @@
 
 #define CYCLES		repeats(50)
 #define GUESTS		3
-#define INIT_STEPS	7
+#define INIT_STEPS	8
 #define TRACING		"/sys/kernel/tracing"
 
 static struct vcpu *guests[GUESTS];
