@@ -1,14 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # run.sh [--json] [--limit N]: instructions per exit: no module, kvm_meter, with
-# kvm_harden off and on, and BPF programs that do what the meter does. Runs as
-# root inside a host that counts instructions: scripts/rig/run.sh --icount, or
-# QEMU -icount shift=0,sleep=off.
+# kvm_harden off, on and with a no-go zone, and BPF programs that do what the meter
+# does. Runs as root inside a host that counts instructions: scripts/rig/run.sh
+# --icount, or QEMU -icount shift=0,sleep=off.
 set -u
 cd "$(dirname "$0")" || exit 1
 module=${KVM_METER_KO:-../../kvm_meter/kvm_meter.ko}
 harden=${KVM_HARDEN_KO:-../../kvm_harden/kvm_harden.ko}
 json=0 limit=80 off_limit=3 on_limit=15 others=1000 failed=0 test=0
+fault_limit=30 zone_limit=1
 
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -32,12 +33,21 @@ num()
 	printf "%.0f" "$1" | sed ':a;s/\B[0-9]\{3\}\>/,&/;ta'
 }
 
-measure()	# PREFIX RUNNER...: into PREFIX_port, PREFIX_cpuid, PREFIX_switch
+measure()	# PREFIX RUNNER...: into PREFIX_port, PREFIX_cpuid, PREFIX_switch...
 {
 	local prefix=$1 what
 	shift
-	for what in port cpuid turns switch; do
+	for what in port cpuid turns fault switch; do
 		printf -v "${prefix}_$what" '%s' "$("$@" ./bench $what)"
+	done
+}
+
+zones()	# with a zone in another VM, and in the same one
+{
+	local what
+	for what in port cpuid fault; do
+		printf -v "zone_$what" '%s' "$(./bench zone ./bench $what)"
+		printf -v "own_$what" '%s' "$(./bench own $what)"
 	done
 }
 
@@ -65,14 +75,15 @@ if [ "${RIG_ICOUNT:-0}" != 1 ]; then
 fi
 
 say "TAP version 13"
-say "1..8"
-bare_port='' bare_cpuid='' bare_turns='' bare_switch=''
-meter_port='' meter_cpuid='' meter_turns='' meter_switch=''
+say "1..15"
+bare_port='' bare_cpuid='' bare_turns='' bare_fault='' bare_switch=''
+meter_port='' meter_cpuid='' meter_turns='' meter_fault='' meter_switch=''
 # shellcheck disable=SC2034	# by name, at the end
-off_port='' off_cpuid='' off_turns='' off_switch=''
+off_port='' off_cpuid='' off_turns='' off_fault='' off_switch=''
 # shellcheck disable=SC2034
 on_port='' on_cpuid='' on_turns='' on_switch=''
-bpf_port='' bpf_cpuid='' bpf_turns='' bpf_switch=''
+zone_port='' zone_cpuid='' zone_fault='' own_port='' own_cpuid='' own_fault=''
+bpf_port='' bpf_cpuid='' bpf_turns='' bpf_fault='' bpf_switch=''
 measure bare
 bare_many=$(./bench others $others ./bench port)
 insmod "$module" max_vcpus=1200 || bail "insmod $module failed: $(dmesg | tail -n 1)"
@@ -85,6 +96,7 @@ status=$(cat /sys/kernel/kvm_meter/status)
 # The emulator announces neither primitive, but takes the writes.
 insmod "$harden" assume=ibpb,l1d || bail "insmod $harden failed: $(dmesg | tail -n 1)"
 measure off
+zones
 echo on >/sys/kernel/kvm_harden/flush/mode || bail "kvm_harden: mode on is refused"
 measure on
 switches=$(cat /sys/kernel/kvm_harden/flush/switches)
@@ -106,7 +118,11 @@ off_d_turns=$(delta "$meter_turns" "$off_turns") on_d_turns=$(delta "$meter_turn
 turns=$(delta "$bare_turns" "$meter_turns") bpf_d_turns=$(delta "$bare_turns" "$bpf_turns")
 many=$(delta "$bare_many" "$meter_many") switch=$(delta "$bare_switch" "$meter_switch")
 bpf_d_port=$(delta "$bare_port" "$bpf_port") bpf_d_cpuid=$(delta "$bare_cpuid" "$bpf_cpuid")
-bpf_d_switch=$(delta "$bare_switch" "$bpf_switch")
+bpf_d_switch=$(delta "$bare_switch" "$bpf_switch") bpf_d_fault=$(delta "$bare_fault" "$bpf_fault")
+fault=$(delta "$bare_fault" "$meter_fault") off_d_fault=$(delta "$meter_fault" "$off_fault")
+zone_d_fault=$(delta "$meter_fault" "$zone_fault") own_d_fault=$(delta "$meter_fault" "$own_fault")
+zone_d_port=$(delta "$off_port" "$zone_port") own_d_port=$(delta "$off_port" "$own_port")
+zone_d_cpuid=$(delta "$off_cpuid" "$zone_cpuid") own_d_cpuid=$(delta "$off_cpuid" "$own_cpuid")
 
 row()	# LABEL BARE METER DELTA BPF DELTA
 {
@@ -126,6 +142,7 @@ row "exit to user space (port I/O)" "$bare_port" "$meter_port" "$port" "$bpf_por
 row "exit handled in KVM (CPUID)" "$bare_cpuid" "$meter_cpuid" "$cpuid" "$bpf_cpuid" "$bpf_d_cpuid"
 row "port I/O, $others other vCPUs alive" "$bare_many" "$meter_many" "$many" ""  ""
 row "port I/O, two VMs in turn" "$bare_turns" "$meter_turns" "$turns" "$bpf_turns" "$bpf_d_turns"
+row "first touch of a page" "$bare_fault" "$meter_fault" "$fault" "$bpf_fault" "$bpf_d_fault"
 row "context switch, no vCPU concerned" "$bare_switch" "$meter_switch" "$switch" "$bpf_switch" \
 	"$bpf_d_switch"
 say "#"
@@ -133,6 +150,11 @@ say "# and kvm_harden beside kvm_meter: off, and on (IBPB and L1D flush by MSR)"
 pair "exit to user space (port I/O)" "$off_d_port" "$on_d_port"
 pair "exit handled in KVM (CPUID)" "$off_d_cpuid" "$on_d_cpuid"
 pair "port I/O, two VMs in turn: a flush each" "$off_d_turns" "$on_d_turns"
+say "#"
+say "# with a no-go zone in another VM, and in this one, elsewhere; without any: $off_d_fault"
+pair "exit to user space (port I/O)" "$zone_d_port" "$own_d_port"
+pair "exit handled in KVM (CPUID)" "$zone_d_cpuid" "$own_d_cpuid"
+pair "first touch of a page, over kvm_meter" "$zone_d_fault" "$own_d_fault"
 say "# bare again at the end: $(num "$again")${peer_error:+; BPF: $peer_error}"
 say "#"
 check "kvm_meter, port I/O" "$port" "$limit"
@@ -142,6 +164,13 @@ check "kvm_harden off, port I/O" "$off_d_port" "$off_limit"
 check "kvm_harden off, CPUID" "$off_d_cpuid" "$off_limit"
 check "kvm_harden on and no switch, port I/O" "$on_d_port" "$on_limit"
 check "kvm_harden on and no switch, CPUID" "$on_d_cpuid" "$on_limit"
+check "kvm_harden without a zone, first touch" "$off_d_fault" "$fault_limit"
+check "a zone in another VM, first touch" "$zone_d_fault" "$fault_limit"
+check "a zone in the same VM, first touch elsewhere" "$own_d_fault" "$fault_limit"
+check "a zone in another VM, port I/O" "$zone_d_port" "$zone_limit"
+check "a zone in the same VM, port I/O" "$own_d_port" "$zone_limit"
+check "a zone in another VM, CPUID" "$zone_d_cpuid" "$zone_limit"
+check "a zone in the same VM, CPUID" "$own_d_cpuid" "$zone_limit"
 test=$((test + 1))
 if [ "$armed" = 1 ] && [ "$switches" -gt 10000 ] && [ -z "$peer_error" ]; then
 	say "ok $test the meter, kvm_harden and the peer were at work"
@@ -153,8 +182,8 @@ fi
 if [ $json = 1 ]; then
 	printf '{"kernel":"%s","unit":"%s","limit":%s,"passed":%s,"others":%s' "$(uname -r)" \
 		"$unit" "$limit" "$([ $failed = 0 ] && echo true || echo false)" "$others"
-	for prefix in bare meter off on bpf; do
-		for what in port cpuid turns switch many; do
+	for prefix in bare meter off on zone own bpf; do
+		for what in port cpuid turns fault switch many; do
 			name=${prefix}_$what
 			printf ',"%s":%s' "$name" "${!name:-null}"
 		done
