@@ -16,9 +16,15 @@ start=$SECONDS
 # A quick look: the newest LTS kernel, and the programs that find most in least time.
 declare -A quick=([amd]="exits time_guest sysfs_abi flush_abi flush_params" [intel]="exits sysfs_abi")
 lts=6.12
-# On emulated Intel hosts of the other kernels, unless FULL=1: what Intel's with the
-# newest LTS kernel and AMD's with each show as well, and takes long.
-leave="flush_unload linux_guest overflow readers robust steal time_idle time_sched unload"
+# Left out unless FULL=1, as it takes long: where it does not depend on the kernel or
+# the kind of host, on all hosts but AMD's with the newest LTS kernel;
+leave_amd="zone_hostile zone_life zone_stress zone_text"
+# on Intel hosts also what does not depend on the CPU;
+leave_intel="$leave_amd zone_abi zone_backing zone_device zone_pinned zone_refused zone_vmm"
+# and on those of the other kernels what Intel's with that one and AMD's with each
+# show as well.
+leave_most="$leave_intel flush_unload linux_guest overflow readers robust steal time_idle
+	time_sched unload zone_cpu zone_slots"
 if [ "${QUICK:-}" = 1 ] && [ "${DEBUG:-0}" = 0 ]; then
 	KERNEL=${KERNEL:-$lts}
 else
@@ -181,8 +187,14 @@ boot()
 		return
 	fi
 	words=$(programs "$2")
-	if [ "$2" = intel ] && [ "$1" != $lts ] && [ "${FULL:-}" != 1 ] && [ -z "$pattern" ]; then
-		left=$leave
+	if [ "${FULL:-}" != 1 ] && [ -z "$pattern" ] && [ "$debug" = 0 ]; then
+		case $2.$1 in
+		amd."$lts")	;;
+		amd.*)	left=$leave_amd ;;
+		intel."$lts")	left=$leave_intel ;;
+		*)	left=$leave_most ;;
+		esac
+		left=$(xargs <<<"$left")
 	fi
 	echo $SECONDS >"$dir/began"
 	# shellcheck disable=SC2086	# words

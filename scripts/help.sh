@@ -33,8 +33,8 @@ Test; the same needs
 Variables
   KERNEL=NAME...          of: $(awk '!/^ *(#|$)/ { print $1 }' scripts/kernels.list | xargs)
                           (scripts/kernels.list)
-  FULL=1                  check runs on Intel hosts of every kernel what it runs on
-                          6.12 only (it names what it left out), and repeats five times as often what finds more
+  FULL=1                  check runs on every host what else it runs on some only
+                          (it names what it left out), and repeats five times as often what finds more
                           by being repeated
   JOBS=N                  CPUs to keep busy with hosts (all of them); an emulated
                           host takes 1, with CPUs in parallel 2
