@@ -51,6 +51,13 @@ harden_find()
 	done
 }
 
+# harden_find_one PID: the id of its VM
+harden_find_one()
+{
+	harden_find "$1"
+	echo "${harden_vms[0]}"
+}
+
 # harden_pin CPUS: all vCPUs of the VMs
 harden_pin()
 {

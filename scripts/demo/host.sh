@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # host.sh: the demo, on a KVM host of its own. Loads kvm_meter, starts two
 # tenants with different lives, shows what each does with its time; lets
-# kvm_harden keep them apart on a core; and shows what is on record after they
-# have gone. `make demo` boots a disposable host for it; as root on a real one
+# kvm_harden keep them apart on a core, and keep one of them off a page of its
+# own; and shows what is on record after they have gone. `make demo` boots a disposable host for it; as root on a real one
 # with QEMU, busybox-static and bpftool it shows the same.
 #
 # DEMO_SECONDS   length of the live part (20)
@@ -15,6 +15,8 @@ tree=$(cd "$(dirname "$0")/../.." && pwd)
 . "$tree/scripts/demo/tenant.sh"
 # shellcheck source=scripts/demo/harden.sh
 . "$tree/scripts/demo/harden.sh"
+# shellcheck source=scripts/demo/zone.sh
+. "$tree/scripts/demo/zone.sh"
 
 seconds=${DEMO_SECONDS:-20}
 kvmmeter=$tree/scripts/tools/kvmmeter
@@ -77,6 +79,10 @@ bpftool map lookup name kvm_meter_info key 0 0 0 0 >"$work/names"
 awk -f "$tree/scripts/demo/record.awk" "$work/names" "$work/record"
 
 harden_act "$harden_module" "$kvmmeter" 8 "${tenants[@]}"
+
+if [ "${DEMO_SMALL:-}" != 1 ]; then
+	zone_act "$harden_module" "$work/tenant-sleepy.console" "${tenants[1]}"
+fi
 
 headline "The tenants move out. Their final records stay, to send bills by."
 tenants_stop

@@ -23,11 +23,27 @@ busy()
 	done
 }
 
+# Where the guest keeps something that nobody is to see; it is beyond mem=, so
+# that Linux leaves it alone and /dev/mem gives it to root.
+secret=$(sed -n 's/.*secret=\([^ ]*\).*/\1/p' /proc/cmdline)
+
+# What whoever has taken over this kernel does, every two seconds.
+steal()
+{
+	if loot=$(devmem "$secret" 64 2>&1); then
+		echo "stolen from $secret: $loot"
+	else
+		echo "stolen from $secret: nothing, killed by a fault"
+	fi
+}
+
 # Asleep; wakes every two seconds and writes a few blocks.
 sleepy()
 {
+	[ -z "$secret" ] || devmem "$secret" 64 0x5ec2e75ec2e7 >/dev/null
 	while :; do
 		sleep 2
+		[ -z "$secret" ] || steal
 		dd if=/dev/zero of=/dev/vda bs=4k count=4 conv=notrunc oflag=direct 2>/dev/null
 	done
 }

@@ -10,8 +10,14 @@ tenant_small()
 	echo "$(cd "${BASH_SOURCE[0]%/*}" && pwd)/../../selftests/out/demo/tenant"
 }
 
+tenant_secret=$((0xf800000))	# guest-physical: beyond what its Linux uses
 tenants=()	# process ids
 tenant_names=()
+
+tenant_secret_gpa()
+{
+	printf '%#x\n' "$tenant_secret"
+}
 
 # tenant_image DIR: the initramfs that all of them boot, and the kernel
 tenant_image()
@@ -46,7 +52,8 @@ tenant_image()
 # tenant_start DIR NAME VCPUS LIFE UUID
 tenant_start()
 {
-	local dir=$1 name=$2 vcpus=$3 life=$4 uuid=$5 group=/sys/fs/cgroup/$2 small
+	local dir=$1 name=$2 vcpus=$3 life=$4 uuid=$5 group=/sys/fs/cgroup/$2 small secret=''
+	[ "$life" != sleepy ] || secret=" secret=$(tenant_secret_gpa)"
 	small=$(tenant_small)
 	mkdir -p "$group" 2>/dev/null || group=
 	truncate -s 16M "$dir/$name.disk"
@@ -60,7 +67,7 @@ tenant_start()
 			-nodefaults -no-user-config -display none -no-reboot \
 			-kernel "$tenant_kernel" -initrd "$dir/initramfs" \
 			-append "console=ttyS0 quiet panic=-1 tsc=reliable no_timer_check \
-mitigations=off rcupdate.rcu_expedited=1 life=$life" \
+mitigations=off rcupdate.rcu_expedited=1 mem=$((tenant_secret >> 20))M iomem=relaxed life=$life$secret" \
 			-serial "file:$dir/$name.console" \
 			-drive "if=none,id=disk,format=raw,file=$dir/$name.disk" \
 			-device virtio-blk-pci,drive=disk
