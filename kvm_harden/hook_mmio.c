@@ -4,6 +4,7 @@
  * it for MMIO of the VMM's, which must not see it: the exit is turned into an
  * error before KVM_RUN returns to user space.
  */
+#include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/kvm_host.h>
 #include <linux/module.h>
@@ -23,6 +24,8 @@
 /* As in KVM's trace.h. */
 #define MMIO_READ_UNSATISFIED	0
 #define MMIO_WRITE		2
+
+#define LOCK_TRIES		5000	/* of 100 us or more */
 
 /* What is left to do before the thread is in user space again. */
 struct stop_work {
@@ -46,18 +49,33 @@ static struct kvm_vcpu *loaded_vcpu(void)
 }
 
 /*
- * If this is run on the way back into the guest, KVM did not exit to the VMM at
- * all. Another thread may have the vCPU for a moment; if it runs it, the exit is
- * no more.
+ * Another thread may have the vCPU: for a moment, or it runs it, and then the exit
+ * is no more. It is not waited for for long, as removing a zone waits for us.
  */
+static void take_exit(struct kvm_vcpu *vcpu)
+{
+	int i;
+
+	for (i = 0; i < LOCK_TRIES; i++) {
+		if (mutex_trylock(&vcpu->mutex)) {
+			kvm_harden_mmio_stop(vcpu);
+			mutex_unlock(&vcpu->mutex);
+			return;
+		}
+		if (!READ_ONCE(vcpu->mmio_needed) || fatal_signal_pending(current))
+			return;
+		usleep_range(100, 200);
+	}
+	send_sig(SIGKILL, current, 1);
+}
+
+/* On the way back into the guest there is nothing to take: KVM did not exit. */
 static void stop_fn(struct callback_head *head)
 {
 	struct stop_work *work = container_of(head, struct stop_work, head);
 
-	if (!loaded_vcpu() && !mutex_lock_killable(&work->vcpu->mutex)) {
-		kvm_harden_mmio_stop(work->vcpu);
-		mutex_unlock(&work->vcpu->mutex);
-	}
+	if (!loaded_vcpu())
+		take_exit(work->vcpu);
 	fput(work->file);
 	kfree(work);
 	if (atomic_dec_and_test(&pending))

@@ -11,6 +11,7 @@
 #include <linux/sysfs.h>
 #include <linux/uaccess.h>
 #include <asm/cpufeature.h>
+#include <asm/text-patching.h>
 
 #include <kvm_meter/guard.h>
 
@@ -245,12 +246,13 @@ static void hook_del(struct hook *hook)
 		unregister_ftrace_function(&hook->ops);
 }
 
-/* Does KVM's function begin with a call? */
+/* Does KVM's function begin with a call, or with INT3 while that is being changed? */
 static bool hook_live(const struct hook *hook)
 {
 	u8 insn;
 
-	return !copy_from_kernel_nofault(&insn, (void *)hook->addr, 1) && insn == 0xe8;
+	return !copy_from_kernel_nofault(&insn, (void *)hook->addr, 1) &&
+	       (insn == CALL_INSN_OPCODE || insn == INT3_INSN_OPCODE);
 }
 
 /* What is wrong with the hooks; NULL: nothing. */

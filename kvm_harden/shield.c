@@ -535,11 +535,6 @@ int kvm_harden_shield_apply(struct shield *shield, struct zone_seg *want, unsign
 	return ret;
 }
 
-bool kvm_harden_shield_empty(const struct shield *shield)
-{
-	return list_empty(&shield->runs);
-}
-
 /* Not even a lock is taken: this is in the way of every unmap of the VMM's. */
 static int on_invalidate(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
 {

@@ -54,7 +54,6 @@ struct shield *kvm_harden_shield_get(struct mm_struct *mm);
 void kvm_harden_shield_put(struct shield *shield);
 int kvm_harden_shield_apply(struct shield *shield, struct zone_seg *want,
 			    unsigned int count, bool lenient);
-bool kvm_harden_shield_empty(const struct shield *shield);
 
 int kvm_harden_shield_init(void);
 void kvm_harden_shield_flush(void);

@@ -267,7 +267,7 @@ static int lift(struct nogo *zone, bool drop)
 	int ret;
 
 	if (before == ZONE_ARMED) {
-		zone->state = ZONE_ARMING;
+		WRITE_ONCE(zone->state, ZONE_ARMING);
 		publish_surely(vm);
 	}
 	/* Out of what the mapping is made by, not yet out of what the hooks go by. */
@@ -275,7 +275,7 @@ static int lift(struct nogo *zone, bool drop)
 	ret = kvm_harden_zone_vm_shield(vm, true);
 	if (ret && !drop) {
 		list_add_tail_rcu(&zone->link, &vm->zones);
-		zone->state = before;
+		WRITE_ONCE(zone->state, before);
 		kvm_harden_zone_vm_shield(vm, true);
 		publish_surely(vm);
 		return ret;

@@ -52,7 +52,6 @@ struct nogo {
 	struct rcu_head rcu;
 	struct zone_seg *behind;	/* memory behind it in the VMM, under zone_mutex */
 	unsigned int behind_count;
-	bool listed;			/* its directory is there */
 	bool taken;			/* somebody is removing it */
 	bool tried;			/* removing all, it could not be */
 
@@ -65,8 +64,6 @@ struct nogo {
 	struct delayed_work log_work;
 	unsigned long log_next;		/* jiffies: not opened before that */
 };
-
-struct lpage_hold;
 
 struct zone_vm {
 	struct hlist_node by_kvm;	/* RCU */

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <linux/types.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 typedef __u32 u32;
 
-/* As the kernel's: what was written, not what would have been. */
-static int scnprintf(char *buf, size_t size, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+#include "scnprintf.h"
 
 #include "../../kvm_harden/policy.c"
 
@@ -18,19 +15,6 @@ static int scnprintf(char *buf, size_t size, const char *fmt, ...)
 
 #define BOTH	(KVM_HARDEN_IBPB | KVM_HARDEN_L1D)
 #define MAGIC	0x12345678
-
-static int scnprintf(char *buf, size_t size, const char *fmt, ...)
-{
-	va_list ap;
-	int len;
-
-	va_start(ap, fmt);
-	len = vsnprintf(buf, size, fmt, ap);
-	va_end(ap);
-	if (!size)
-		return 0;
-	return (size_t)len < size ? len : (int)size - 1;
-}
 
 /* In a piece of memory that ends with it, for the sanitizer. */
 static int parse(const char *text, u32 available, u32 *policy)

@@ -2,15 +2,12 @@
 /* The union of zones against one worked out place by place, and their texts. */
 #include <errno.h>
 #include <linux/types.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* As the kernel's: what was written, not what would have been. */
-static int scnprintf(char *buf, size_t size, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+#include "scnprintf.h"
 
 #include "../../kvm_harden/zone_map.c"
 #include "../../kvm_harden/zone_parse.c"
@@ -19,19 +16,6 @@ static int scnprintf(char *buf, size_t size, const char *fmt, ...)
 
 #define PLACES	64
 #define RANGES	12
-
-static int scnprintf(char *buf, size_t size, const char *fmt, ...)
-{
-	va_list ap;
-	int len;
-
-	va_start(ap, fmt);
-	len = vsnprintf(buf, size, fmt, ap);
-	va_end(ap);
-	if (!size)
-		return 0;
-	return (size_t)len < size ? len : (int)size - 1;
-}
 
 /* What ranges say of a place: -1 none does, otherwise all that is denied. */
 static int at(const struct zone_seg *segs, unsigned int n, u64 place)
