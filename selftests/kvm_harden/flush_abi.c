@@ -40,24 +40,7 @@ static void start(const char *mode)
 
 static void expect_attr(const char *path, mode_t mode, unsigned int lines)
 {
-	char full[PATH_MAX], buf[4096];
-	unsigned int nr = 0;
-	struct stat st;
-	ssize_t len;
-
-	snprintf(full, sizeof(full), HARDEN_SYSFS "/%s", path);
-	if (stat(full, &st)) {
-		EXPECT(false, "%s: %s", full, strerror(errno));
-		return;
-	}
-	EXPECT((st.st_mode & 07777) == mode, "%s has mode %o, expected %o", path,
-	       st.st_mode & 07777, mode);
-	EXPECT(st.st_uid == 0 && st.st_gid == 0, "%s is not root's", path);
-	len = read_file(full, buf, sizeof(buf));
-	EXPECT(len > 0 && buf[len - 1] == '\n', "%s does not end its line", path);
-	for (ssize_t i = 0; i < len; i++)
-		nr += buf[i] == '\n';
-	EXPECT_EQ(nr, lines, path);
+	expect_file(HARDEN_SYSFS, path, mode, lines);
 }
 
 static void test_attributes(void)

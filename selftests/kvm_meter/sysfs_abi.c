@@ -1,21 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The exported tree, attribute by attribute: there, of the right mode, documented. */
+#include "abi_doc.h"
 #include "meter.h"
 #include "vmm.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-#define DOC		"Documentation/ABI/testing/sysfs-kernel-kvm_meter"
-#define MAX_PATHS	512
 
 static const char *const maps[] = {
 	"kvm_meter_vcpu", "kvm_meter_vm", "kvm_meter_ended", "kvm_meter_owner", "kvm_meter_info",
@@ -37,22 +32,7 @@ static void start(void)
 
 static void expect_attr(const char *path, mode_t mode)
 {
-	char full[PATH_MAX], buf[65536];
-	struct stat st;
-	ssize_t len;
-
-	snprintf(full, sizeof(full), METER_SYSFS "/%s", path);
-	if (stat(full, &st)) {
-		EXPECT(false, "%s: %s", full, strerror(errno));
-		return;
-	}
-	EXPECT((st.st_mode & 07777) == mode, "%s has mode %o, expected %o", path,
-	       st.st_mode & 07777, mode);
-	EXPECT(st.st_uid == 0 && st.st_gid == 0, "%s is not root's", path);
-	len = read_file(full, buf, sizeof(buf));
-	EXPECT(len > 0 && buf[len - 1] == '\n', "%s does not end its line", path);
-	if (len > 0 && !strstr(path, "exit_reasons"))
-		EXPECT(strchr(buf, '\n') == buf + len - 1, "%s has more than a line", path);
+	expect_file(METER_SYSFS, path, mode, strstr(path, "exit_reasons") ? -1 : 1);
 }
 
 static void expect_counters(const char *dir)
@@ -110,101 +90,10 @@ static void test_attributes(void)
 	EXPECT_EQ(meter_u64("abi_version"), KVM_METER_ABI_VERSION, "abi_version");
 }
 
-/* A path with each number replaced, as the documentation writes it. */
-struct path_set {
-	unsigned int nr;
-	char *path[MAX_PATHS];
-	bool met[MAX_PATHS];
-};
-
-static void add_path(struct path_set *set, const char *path)
-{
-	REQUIRE(set->nr < MAX_PATHS, "more than %d attributes", MAX_PATHS);
-	set->path[set->nr++] = strdup(path);
-}
-
-static void walk(const char *path, struct path_set *set)
-{
-	char sub[PATH_MAX];
-	struct dirent *e;
-	DIR *dir = opendir(path);
-
-	REQUIRE(dir, "%s: %s", path, strerror(errno));
-	while ((e = readdir(dir))) {
-		if (e->d_name[0] == '.')
-			continue;
-		snprintf(sub, sizeof(sub), "%s/%s", path, e->d_name);
-		if (e->d_type == DT_DIR)
-			walk(sub, set);
-		else
-			add_path(set, sub);
-	}
-	closedir(dir);
-}
-
-/* Does @doc, where <anything> stands for one component, mean @path? */
-static bool path_matches(const char *doc, const char *path)
-{
-	while (*doc && *path) {
-		if (*doc == '<') {
-			doc = strchr(doc, '>');
-			if (!doc)
-				return false;
-			doc++;
-			path += strcspn(path, "/");
-		} else if (*doc++ != *path++) {
-			return false;
-		}
-	}
-	return !*doc && !*path;
-}
-
-/* Entries for directories have no file of their own. */
-static bool is_dir(const struct path_set *live, const char *doc)
-{
-	char prefix[512];
-
-	for (unsigned int i = 0; i < live->nr; i++) {
-		snprintf(prefix, sizeof(prefix), "%s", live->path[i]);
-		for (char *slash; (slash = strrchr(prefix, '/')); *slash = 0)
-			if (path_matches(doc, prefix))
-				return true;
-	}
-	return false;
-}
-
 static void test_documented(void)
 {
-	static struct path_set live, docs;
-	char line[512], what[512], file[PATH_MAX + 128], self[PATH_MAX];
-	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	FILE *f;
-
-	REQUIRE(len > 0, "/proc/self/exe");
-	self[len] = 0;
-	snprintf(file, sizeof(file), "%s/../../" DOC, dirname(self));
-	f = fopen(file, "r");
-	if (!f)
-		tap_skip("no " DOC);
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "What: %511s", what) == 1)
-			add_path(&docs, what);
-	fclose(f);
 	start();
-	walk(METER_SYSFS, &live);
-	for (unsigned int i = 0; i < live.nr; i++) {
-		for (unsigned int d = 0; d < docs.nr; d++) {
-			if (path_matches(docs.path[d], live.path[i])) {
-				live.met[i] = true;
-				docs.met[d] = true;
-			}
-		}
-		EXPECT(live.met[i], "%s is not documented", live.path[i]);
-	}
-	for (unsigned int d = 0; d < docs.nr; d++)
-		EXPECT(docs.met[d] || strncmp(docs.path[d], METER_SYSFS, strlen(METER_SYSFS)) ||
-		       is_dir(&live, docs.path[d]), "%s is documented and not there",
-		       docs.path[d]);
+	expect_documented(METER_DOC, METER_SYSFS, NULL);
 }
 
 static void test_maps(void)

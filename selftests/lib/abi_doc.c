@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "util.h"
@@ -95,4 +96,28 @@ void expect_documented(const char *doc, const char *root, const char *without)
 	for (unsigned int d = 0; d < docs.nr; d++)
 		EXPECT(docs.met[d] || (without && strstr(docs.path[d], without)),
 		       "%s is documented and not there", docs.path[d]);
+}
+
+void expect_file(const char *root, const char *path, mode_t mode, int lines)
+{
+	char full[PATH_MAX], buf[65536];
+	struct stat st;
+	ssize_t len;
+	int nr = 0;
+
+	snprintf(full, sizeof(full), "%s/%s", root, path);
+	if (stat(full, &st)) {
+		EXPECT(false, "%s: %s", full, strerror(errno));
+		return;
+	}
+	EXPECT((st.st_mode & 07777) == mode, "%s has mode %o, expected %o", path,
+	       st.st_mode & 07777, mode);
+	EXPECT(st.st_uid == 0 && st.st_gid == 0, "%s is not root's", path);
+	if (!(mode & 0444))
+		return;
+	len = read_file(full, buf, sizeof(buf));
+	EXPECT(len > 0 && buf[len - 1] == '\n', "%s does not end its line", path);
+	for (ssize_t i = 0; i < len; i++)
+		nr += buf[i] == '\n';
+	EXPECT(lines < 0 || nr == lines, "%s has %d lines, expected %d", path, nr, lines);
 }
