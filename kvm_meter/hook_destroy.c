@@ -33,13 +33,14 @@ static struct ftrace_ops destroy_ops = {
  * @name: its name
  * @addr: filled in
  *
- * A kprobe that is taken off at once tells it; behind the ENDBR, if it has one.
+ * A kprobe that is never armed tells it; behind the ENDBR, if it has one. Arming
+ * it would walk all that ftrace has in the kernel, twice.
  *
  * Return: 0, or an error: -ENOMEM says nothing about the function.
  */
 int kvm_meter_symbol(const char *name, unsigned long *addr)
 {
-	struct kprobe kp = { .symbol_name = name };
+	struct kprobe kp = { .symbol_name = name, .flags = KPROBE_FLAG_DISABLED };
 	int ret = register_kprobe(&kp);
 
 	if (ret)
