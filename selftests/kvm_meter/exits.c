@@ -90,18 +90,20 @@ static void test_hlt_user(void)
 /* HLT that KVM handles, ended by the guest's own timer. */
 static void test_hlt_irqchip(void)
 {
-	__u64 hlts, msrs;
+	__u64 hlts, msrs, irqs;
 
 	start(VM_IRQCHIP);
 	hlts = count(R_HLT);
 	msrs = count(R_MSR);
 	vcpu_program(v, guest_timer, 200, 300000);
 	vcpu_run(v);
-	EXPECT_EQ(v->data->irqs, 200, "timer interrupts");
+	/* KVM may deliver one that had expired already; each has its EOI. */
+	irqs = v->data->irqs;
+	EXPECT_NEAR(irqs, 200, 2, "timer interrupts");
 	/* A timer that fires before the HLT makes the guest skip it or repeat it. */
 	EXPECT_NEAR(count(R_HLT) - hlts, 200, 20, R_HLT);
 	if (!kvm_is_intel())
-		EXPECT_EQ(count(R_MSR) - msrs, 200 * 2 + 3, R_MSR);
+		EXPECT_EQ(count(R_MSR) - msrs, 200 + irqs + 3, R_MSR);
 	meter_expect_healthy(NULL);
 }
 
