@@ -1,14 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # run.sh [CHECK...]: how the code reads, as TAP, one line a check. What needs a
-# kernel's headers (W=1 with gcc and clang, sparse) is done inside the rig's
-# roots, for each supported kernel that has one.
+# kernel's headers (W=1 with gcc, clang and sparse) is done inside the rig's roots:
+# gcc for each supported kernel, the others for the newest LTS one, FULL=1 for each.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 # shellcheck source=scripts/lint/sources.sh
 . scripts/lint/sources.sh
 # shellcheck source=scripts/lint/checks.sh
 . scripts/lint/checks.sh
+# shellcheck source=scripts/rig/common.sh
+. scripts/rig/common.sh
 
 tests=0 failed=0
 log=$(mktemp)
@@ -16,9 +18,11 @@ trap 'rm -f "$log"' EXIT
 
 checks="checkpatch checkpatch_user kernel_doc clang_format shellcheck versions sizes
 	headers headers_user abi_docs tools_clang"
-kernels=$(awk '!/^[[:space:]]*(#|$)/ { print $1 }' scripts/kernels.list)
-for kernel in $kernels; do
-	checks="$checks gcc:$kernel clang:$kernel sparse:$kernel"
+for kernel in $(kernel_names); do
+	checks="$checks gcc:$kernel"
+	if [ "$kernel" = "$(lts_kernel)" ] || [ "${FULL:-}" = 1 ]; then
+		checks="$checks clang:$kernel sparse:$kernel"
+	fi
 done
 [ $# = 0 ] || checks=$*
 

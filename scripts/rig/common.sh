@@ -29,6 +29,13 @@ kernel_names()
 	awk '!/^[[:space:]]*(#|$)/ { print $1 }' "$KERNELS_LIST"
 }
 
+# The newest LTS kernel: the last one that does not come from backports.
+lts_kernel()
+{
+	awk '!/^[[:space:]]*(#|$)/ && $2 !~ /-backports$/ { name = $1 }
+		END { print name }' "$KERNELS_LIST"
+}
+
 own_kernel_names()
 {
 	KERNELS_LIST=$OWN_KERNELS_LIST kernel_names
