@@ -32,7 +32,7 @@ qemu_command()
 
 # accel_args ACCEL ICOUNT: QEMU's options for it, one a line.  TCG has no
 # invariant TSC bit of its own, though its TSC is one: the host's, or the counter
-# of instructions.  That one is the default, at four nanoseconds each: time does not
+# of instructions.  That one is the default, at sixteen nanoseconds each: time does not
 # depend on what else the machine does, nobody waits while all CPUs are idle, and
 # the CPUs run in turn, which guests survive that TCG's parallel CPUs now and then
 # do not.
@@ -46,7 +46,7 @@ accel_args()
 	fi
 	case $mode in
 	exact)		printf '%s\n' -accel tcg -icount shift=0,sleep=off ;;
-	counted)	printf '%s\n' -accel tcg -icount shift=2,sleep=off ;;
+	counted)	printf '%s\n' -accel tcg -icount shift=4,sleep=off ;;
 	multi | single)	printf '%s\n' -accel "tcg,thread=$mode" ;;
 	*)		die "no --tcg-thread '$mode'; there are: counted multi single" ;;
 	esac

@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define CYCLES		repeats(50)
+#define CYCLES		repeats(25)
 #define GUESTS		3
 #define INIT_STEPS	8
 #define TRACING		"/sys/kernel/tracing"
