@@ -51,7 +51,7 @@ options()
 		--icount)	icount=1 smp=1 ;;
 		--only)		shift ;; # of a shape, for check.sh
 		--timeout)	timeout=$2; shift ;;
-		--payload)	payload=$2; shift ;;
+		--payload)	payload=${2:?}; shift ;;
 		--out)		out=$2; shift ;;
 		--append)	append+=" $2"; shift ;;
 		--qemu)		read -ra more <<<"$2"; qemu+=("${more[@]}"); shift ;;
@@ -88,6 +88,7 @@ main()
 		die "a kernel and a command are needed; see run.sh --help"
 	fi
 	kernel_line "$kernel" >/dev/null
+	[ -z "$payload" ] || [ -d "$payload" ] || die "no directory '$payload' for --payload"
 	# While the CPU is identified, the kernel forgets for a moment that it has
 	# five levels of page tables: KASAN takes what an interrupt touches for wild.
 	! own_kernel "$kernel" || append+=" no5lvl"
