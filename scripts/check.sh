@@ -21,7 +21,7 @@ lts=$(lts_kernel)
 leave_amd="flush_params flush_unload overflow zone_abi zone_hostile zone_life zone_stress zone_text"
 # on emulated Intel hosts what AMD's show as well, and takes long there;
 leave_intel="$leave_amd zone_backing zone_cpu zone_device zone_paravirt zone_pinned
-	zone_refused zone_slots zone_vmm"
+	zone_linux zone_refused zone_slots zone_vmm"
 # and on those of the other kernels what Intel's with that one and AMD's with each
 # show as well.
 leave_most="$leave_intel linux_guest readers robust steal time_idle time_sched unload

@@ -10,6 +10,9 @@ export WERROR=1
 if [ -f Kbuild ]; then
 	make -j"$2" KDIR="$kdir" W=1 KCFLAGS=-Werror
 fi
+if [ -f selftests/guest/Kbuild ]; then
+	make -j"$2" -C "$kdir" M=/mnt/selftests/guest W=1 KCFLAGS=-Werror modules
+fi
 # Mistakes for the debug kernel to catch; nobody else gets to see them.
 if grep -qsx CONFIG_KASAN=y "/lib/modules/$1/config"; then
 	make -j"$2" -C "$kdir" M=/mnt/selftests/debug W=1 KCFLAGS=-Werror modules
