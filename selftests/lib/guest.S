@@ -317,6 +317,32 @@ program guest_vmcall
 program guest_vmmcall
 	hypercall vmmcall
 
+/* VMRUN of the VMCB at arg; r9 is count, for what runs then. */
+program guest_vmrun
+	attack
+	mov	GUEST_COUNT(%rbx), %r9
+	mov	$0xc0000080, %ecx
+	rdmsr
+	or	$0x1000, %eax
+	wrmsr
+	mov	$0xc0010117, %ecx
+	mov	$GUEST_HSAVE, %eax
+	xor	%edx, %edx
+	wrmsr
+	mov	%rsi, %rax
+	vmrun
+	stgi
+	attacked
+
+program guest_nested_read
+	mov	(%r9), %rax
+	mov	%rax, GUEST_LOOT(%rbx)
+	vmmcall
+
+program guest_nested_write
+	movq	$GUEST_MARK, (%r9)
+	vmmcall
+
 program guest_pf
 	incq	GUEST_PAGE_FAULTS(%rbx)
 	jmp	1f

@@ -11,6 +11,7 @@
 #define GUEST_CODE	0x10000
 #define GUEST_DATA	0x40000		/* a page per vCPU, its stack at the end */
 #define GUEST_SPARE	0x180000	/* pages that nothing else uses */
+#define GUEST_HSAVE	0x18e000	/* where an AMD CPU keeps the host of a nested guest */
 #define GUEST_MMIO	0xd0000000	/* no memory slot there */
 
 #define GUEST_PORT	0x10		/* the VMM counts these */
@@ -98,6 +99,10 @@ extern const char guest_set_msr[];	/* arg to the MSR in count */
 extern const char guest_async_pf[];	/* the same with an APIC that is on */
 extern const char guest_vmcall[];	/* hypercall count with arg */
 extern const char guest_vmmcall[];
+/* AMD's nested guests */
+extern const char guest_vmrun[];	/* VMRUN of the VMCB at arg */
+extern const char guest_nested_read[];	/* in it: 8 bytes at the address in count to loot */
+extern const char guest_nested_write[];	/* in it: GUEST_MARK there */
 extern const char guest_gp[], guest_pf[]; /* fault handlers */
 extern const char guest_rsm[];		/* what an SMI runs */
 #endif
