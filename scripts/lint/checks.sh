@@ -58,16 +58,17 @@ kernel_doc()
 # where breaking lines is left as it is.
 clang_format()
 {
-	local f style
+	local f style formatted
 	command -v clang-format >/dev/null || { echo "no clang-format"; return 4; }
 	[ -s "$KSRC/.clang-format" ] || { echo "no .clang-format"; return 4; }
-	style=$LINT_CACHE/clang-format
+	style=$(mktemp "$LINT_CACHE/clang-format.XXXX") formatted=$(mktemp "$LINT_CACHE/formatted.XXXX")
 	sed -e 's/^ColumnLimit:.*/ColumnLimit: 0/' "$KSRC/.clang-format" >"$style"
 	{ module_files; user_files; } | grep -vxFf scripts/lint/clang-format.exclude |
 		while read -r f; do
-			clang-format --style="file:$style" "$f" >"$LINT_CACHE/formatted" &&
-				awk -f scripts/lint/indent.awk "$LINT_CACHE/formatted" "$f"
+			clang-format --style="file:$style" "$f" >"$formatted" &&
+				awk -f scripts/lint/indent.awk "$formatted" "$f"
 		done
+	rm -f "$style" "$formatted"
 }
 
 shellcheck_files()
