@@ -331,5 +331,5 @@ static const struct tap_test tests[] = {
 
 int main(int argc, char **argv)
 {
-	return harden_main(tests, ARRAY_SIZE(tests), argc, argv);
+	return scene_main(tests, ARRAY_SIZE(tests), argc, argv);
 }

@@ -55,6 +55,9 @@ struct scene {
 	__u8 out[SCENE_OUT];	/* what the guest sent to GUEST_PORT and GUEST_MMIO */
 };
 
+/* harden_main() of programs that make and remove many zones. */
+int scene_main(const struct tap_test *tests, unsigned int nr, int argc, char **argv);
+
 struct scene *scene_create(enum backing backing, unsigned int flags);
 /* In memory of the caller's: @size bytes, of which the zone is at @gpa. */
 struct scene *scene_create_in(void *mem, __u64 size, __u64 gpa, unsigned int flags);
