@@ -426,6 +426,27 @@ struct meter_vm *kvm_meter_vm_todo(void)
 	return vm;
 }
 
+/**
+ * kvm_meter_vm_ended() - Is this VM to be retired?
+ * @vm: what kvm_meter_vm_todo() returned
+ *
+ * One that ends after it was taken off the queue has been put there again: it is
+ * taken off, as it must not be met once more when its slot is free or another's.
+ */
+bool kvm_meter_vm_ended(struct meter_vm *vm)
+{
+	unsigned long flags;
+	bool ended;
+
+	lockdep_assert_held(&vm_mutex);
+	raw_spin_lock_irqsave(&registry_lock, flags);
+	ended = vm->state == METER_VM_ENDED;
+	if (ended)
+		list_del_init(&vm->todo);
+	raw_spin_unlock_irqrestore(&registry_lock, flags);
+	return ended;
+}
+
 /* Give an ended VM's slots back. Its records have been wiped. */
 void kvm_meter_vm_free(struct meter_vm *vm)
 {

@@ -149,6 +149,7 @@ void kvm_meter_registry_set_guard(const struct kvm_meter_guard *guard);
 
 /* Worker's side; vm_mutex held. */
 struct meter_vm *kvm_meter_vm_todo(void);
+bool kvm_meter_vm_ended(struct meter_vm *vm);
 void kvm_meter_vm_free(struct meter_vm *vm);
 void kvm_meter_usage(u32 *vcpus, u32 *vms);
 bool kvm_meter_slots_full(void);

@@ -65,7 +65,7 @@ void kvm_meter_retire_all(void)
 	mutex_lock(&vm_mutex);
 	while ((vm = kvm_meter_vm_todo())) {
 		publish(vm);
-		if (READ_ONCE(vm->state) == METER_VM_ENDED) {
+		if (kvm_meter_vm_ended(vm)) {
 			retire(vm);
 		} else {
 			kvm_meter_sysfs_vm_update(vm);
