@@ -166,7 +166,7 @@ took()
 
 # The debug kernel is several times slower than a stock one, and KASAN's shadow
 # takes an eighth of the memory.
-extra=(--timeout "${RIG_TIMEOUT:-1800}")
+extra=(--timeout "${RIG_TIMEOUT:-2700}")
 if [ "$debug" = 1 ]; then
 	extra=(--timeout "${RIG_TIMEOUT:-5400}" --mem 3G --env RIG_DEBUG=1
 		--env TEST_TIMEOUT=2400)
