@@ -431,25 +431,39 @@ void scene_prove(struct scene *s, const char *deny)
  * A VM with a zone that nobody attacks: KVM's functions are hooked with the first
  * zone of all and let go with the last, which takes much longer than a zone does.
  */
+static volatile int *kept;
+
 static void __attribute__((noreturn)) keep_hooks(void)
 {
 	tap_do_not_count();
 	if (WAIT_FOR(harden_exists("zones/create"), KEEP_MS))
 		scene_try_zone(scene_create(BACK_SHARED, 0), "rwx", "stop");
+	*kept = 1;
 	for (;;)
 		pause();
 }
 
+/* No test begins while that zone is made: last_error is of the last one. */
+static void scene_setup(void)
+{
+	harden_setup();
+	WAIT_FOR(*kept, KEEP_MS);
+}
+
 int scene_main(const struct tap_test *tests, unsigned int nr, int argc, char **argv)
 {
-	pid_t keeper = fork();
+	const struct tap_suite suite = { tests, nr, scene_setup, harden_cleanup };
+	pid_t keeper;
 	int ret;
 
+	hold_kvm();
+	kept = shared_page();
+	keeper = fork();
 	if (!keeper) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		keep_hooks();
 	}
-	ret = harden_main(tests, nr, argc, argv);
+	ret = tap_main(&suite, argc, argv);
 	if (keeper > 0)
 		end_child(keeper);
 	return ret;
