@@ -76,6 +76,8 @@ void kvm_harden_core_reset(void)
 		c->in_guest = false;
 		c->fast = false;
 		c->check_l1d = false;
+		c->stale = false;
+		c->left = 0;
 		c->core->owed = 0;
 		c->core->last_policy = 0;
 		c->core->earlier_policy = 0;
@@ -85,8 +87,10 @@ void kvm_harden_core_reset(void)
 }
 
 /**
- * kvm_harden_core_forget_token() - A domain ends; its token may be used again
- * @token: its token; TOKEN_FOREIGN: all domains
+ * kvm_harden_core_forget_token() - A domain ends, or is not what it was
+ * @token: its token, which others may have from now on; TOKEN_FOREIGN: all domains
+ *
+ * Each core is locked, as an entry there may have taken the token just now.
  *
  * Context: any.
  */
@@ -98,8 +102,6 @@ void kvm_harden_core_forget_token(harden_token token)
 	for_each_possible_cpu(cpu) {
 		struct harden_core *core = per_cpu_ptr(&cores, cpu);
 
-		if (token != TOKEN_FOREIGN && READ_ONCE(core->last) != token)
-			continue;
 		raw_spin_lock_irqsave(&core->lock, flags);
 		if (token == TOKEN_FOREIGN || core->last == token) {
 			core->last = TOKEN_FOREIGN;

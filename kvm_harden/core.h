@@ -31,10 +31,13 @@ struct harden_cpu {
 	/* under core->lock: */
 	struct kvm_vcpu *vcpu;		/* entered last here; compared, not followed */
 	struct harden_vm *vm;		/* NULL: it has no slot */
+	u64 vm_id;			/* whose slot it was when it entered */
 	struct kvm_meter_vcpu *rec;	/* the meter's record of it; or NULL */
 	harden_token token;
 	bool in_guest;
 	bool fast;			/* in_guest is not kept up: see rec */
+	bool stale;			/* a sibling made a switch that this CPU has not */
+	u32 left;			/* what those who were left then had asked for */
 	/* this CPU only, or at the exit of what it entered: */
 	bool check_l1d;			/* KVM is trusted to flush at this entry */
 	u64 l1d_seen;			/* its statistic before */

@@ -5,6 +5,9 @@
  * of several CPUs a domain that is left while another one has entered marks the
  * core as foreign to both: the core holds traces of each then.
  *
+ * A switch is made by each CPU of a core for itself: a barrier holds for the CPU
+ * that issues it, and a sibling may enter before it is over.
+ *
  * As long as a vCPU is alone on its core with its domain its entries take the
  * meter's fast path, and nothing here runs.
  */
@@ -46,10 +49,18 @@ static harden_token token_of(const struct kvm_vcpu *vcpu, const struct harden_vm
 static u32 leaving_policy(const struct harden_core *core)
 {
 	if (core->last == TOKEN_FOREIGN)
-		return READ_ONCE(harden_default_policy) | core->last_policy;
+		return READ_ONCE(harden_default_policy) | core->last_policy |
+		       core->earlier_policy;
 	if (core->last_vm && READ_ONCE(core->last_vm->id) == core->last_vm_id)
 		return harden_policy(core->last_vm) | core->earlier_policy;
 	return core->last_policy | core->earlier_policy;
+}
+
+/* After an entry that failed its VM may be gone, and the slot another's. */
+static void count_conflict(const struct harden_cpu *c, u64 ns)
+{
+	if (!c->vm || READ_ONCE(c->vm->id) == c->vm_id)
+		harden_count(c->vm, sibling_conflict_ns, ns);
 }
 
 /* Let the time since the last change be that of those who shared the core. */
@@ -66,7 +77,7 @@ static void account_conflict(struct harden_core *core, struct harden_cpu *any, u
 				continue;
 			for_each_sibling(s, c) {
 				if (s->in_guest && !s->fast && s->token != c->token) {
-					harden_count(c->vm, sibling_conflict_ns, ns);
+					count_conflict(c, ns);
 					break;
 				}
 			}
@@ -77,27 +88,45 @@ static void account_conflict(struct harden_core *core, struct harden_cpu *any, u
 
 /*
  * The siblings' vCPUs of other domains come off the fast path: their next entry
- * has to see that this one was here.
+ * has to see that this one was here. And those that have a switch to make.
  */
 static void revoke_siblings(struct harden_cpu *c)
 {
 	struct harden_cpu *s;
 
 	for_each_sibling(s, c)
-		if (s->token != c->token)
+		if (s->token != c->token || s->stale)
 			kvm_meter_guard_revoke(s->cpu);
+}
+
+/* A switch on the core is one for the siblings too, when they enter next. */
+static void make_siblings_stale(struct harden_cpu *c, u32 left)
+{
+	struct harden_cpu *s;
+
+	for_each_sibling(s, c) {
+		s->stale = true;
+		s->left |= left;
+	}
+}
+
+/* Its VM has been given another domain since it entered. */
+static bool moved(const struct harden_cpu *c)
+{
+	return c->vm && READ_ONCE(c->vm->token) != c->token;
 }
 
 /*
  * The guest that @c is in has been left. If another domain entered on the core
- * meanwhile, the core holds traces of both by now.
+ * meanwhile, the core holds traces of both by now; so it does if this one is not
+ * of the domain any more that it entered with.
  */
 static void leave(struct harden_core *core, struct harden_cpu *c)
 {
 	lockdep_assert_held(&core->lock);
 	c->in_guest = false;
 	c->fast = false;
-	if (core->cpus > 1 && core->last != c->token) {
+	if (core->cpus > 1 && (core->last != c->token || moved(c))) {
 		core->last_policy = leaving_policy(core) | harden_policy(c->vm);
 		core->earlier_policy = 0;
 		core->last = TOKEN_FOREIGN;
@@ -117,6 +146,7 @@ static bool decide(struct harden_core *core, struct harden_cpu *c, struct kvm_vc
 {
 	harden_token token = token_of(vcpu, vm);
 	u32 policy = harden_policy(vm), wanted = 0;
+	u64 id = vm ? vm->id : 0;
 	bool change;
 
 	lockdep_assert_held(&core->lock);
@@ -130,32 +160,43 @@ static bool decide(struct harden_core *core, struct harden_cpu *c, struct kvm_vc
 		core->owed |= KVM_HARDEN_L1D;
 	change = core->last != token || (policy & KVM_HARDEN_HOST);
 
-	d->from = core->last;
-	d->from_vm = core->last != TOKEN_FOREIGN && core->last_vm ? core->last_vm_id : 0;
+	d->from = change || !c->stale ? core->last : TOKEN_FOREIGN;
+	d->from_vm = d->from != TOKEN_FOREIGN && core->last_vm ? core->last_vm_id : 0;
 	d->covered = 0;
-	if (change) {
-		bool loaded = core->last_cpu == c->cpu && c->vcpu != vcpu;
+	if (change || c->stale) {
+		u32 left = change ? leaving_policy(core) : 0;
+		/* KVM's barrier came before what host code did since the load. */
+		bool loaded = core->last_cpu == c->cpu && c->vcpu != vcpu && !c->stale &&
+			      !(policy & KVM_HARDEN_HOST);
 
-		wanted = (policy | leaving_policy(core)) & HARDEN_PRIMITIVES;
+		wanted = (policy | left | c->left) & HARDEN_PRIMITIVES;
 		d->covered = kvm_harden_covered(vcpu, loaded) & wanted & ~core->owed;
-		core->earlier_policy = 0;
-	} else if (core->last_vm != vm) {
-		core->earlier_policy = leaving_policy(core);
+		if (change)
+			make_siblings_stale(c, left);
+		c->left = 0;
 	}
+	if (change)
+		core->earlier_policy = 0;
+	else if (core->last_vm != vm || core->last_vm_id != id)
+		core->earlier_policy = leaving_policy(core);
 	d->flush = (wanted & ~d->covered) | core->owed;
 	core->owed = 0;
 
+	/* With others of the domain beside it no CPU has been alone since. */
+	core->last_cpu = change || core->last_cpu == c->cpu ? c->cpu : -1;
 	core->last = token;
-	core->last_cpu = c->cpu;
 	core->last_policy = policy;
 	core->last_vm = vm;
-	core->last_vm_id = vm ? vm->id : 0;
+	core->last_vm_id = id;
 	c->vcpu = vcpu;
 	c->vm = vm;
+	c->vm_id = id;
 	c->rec = rec;
 	c->token = token;
 	c->check_l1d = d->covered & KVM_HARDEN_L1D;
 	c->l1d_seen = vcpu->stat.l1d_flush;
+	change |= c->stale;
+	c->stale = false;
 	if (core->cpus > 1)
 		revoke_siblings(c);
 	return change;
@@ -256,7 +297,7 @@ bool kvm_harden_entered(struct kvm_vcpu *vcpu, u64 now)
 	catch_up(c);
 	account_conflict(core, c, now);
 	c->in_guest = true;
-	if (core->last != c->token)
+	if (core->last != c->token || c->stale)
 		fast = false;
 	/* In conflict every exit is looked at. */
 	for_each_sibling(s, c)
@@ -291,11 +332,16 @@ static bool l1d_was_covered(struct harden_cpu *c, const struct kvm_vcpu *vcpu)
  */
 void kvm_harden_exited(struct kvm_vcpu *vcpu, int cpu, u64 at)
 {
-	struct harden_cpu *c = per_cpu_ptr(&harden_cpu, cpu);
-	struct harden_core *core = c->core;
+	struct harden_cpu *c;
+	struct harden_core *core;
 	unsigned long flags;
 	bool covered = true;
 
+	/* It is from a record that BPF programs can write to. */
+	if (unlikely((unsigned int)cpu >= nr_cpu_ids || !cpu_possible(cpu)))
+		return;
+	c = per_cpu_ptr(&harden_cpu, cpu);
+	core = READ_ONCE(c->core);
 	if (!core || (core->cpus == 1 && !c->check_l1d))
 		return;
 	raw_spin_lock_irqsave(&core->lock, flags);

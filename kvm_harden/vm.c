@@ -5,6 +5,7 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 
+#include "core.h"
 #include "flush.h"
 #include "maps.h"
 
@@ -25,9 +26,18 @@ void kvm_harden_vm_born(u32 slot, u64 id)
 	WRITE_ONCE(vm->id, id);
 }
 
+/* A domain that is shared: what the VM left on cores is foreign to the others now. */
+static void leave_domain(harden_token token)
+{
+	if (token && !(token & TOKEN_OWN))
+		kvm_harden_core_forget_token(token);
+}
+
 /* The slot is free. Nothing of the VM runs any more. */
 void kvm_harden_vm_clear(struct harden_vm *vm)
 {
+	leave_domain(vm->token);
+	vm->token = TOKEN_FOREIGN;
 	WRITE_ONCE(vm->id, 0);
 	memset(vm->rec, 0, sizeof(*vm->rec));
 }
@@ -47,14 +57,18 @@ static void revoke_all(void)
  * @domain: number that it shares with those; 0: nobody
  *
  * From the next entry of each of its vCPUs on. What a core holds of the VM's
- * time in the domain before is foreign to it then.
+ * time in the domain before is foreign to it then, and to those who stay there.
  *
  * Context: process, serialized by sysfs_vm.c.
  */
 void kvm_harden_vm_set_domain(struct harden_vm *vm, u32 domain)
 {
+	harden_token old = vm->token, token = domain ?: TOKEN_OWN | vm->id;
+
 	vm->rec->domain = domain;
-	WRITE_ONCE(vm->token, domain ?: TOKEN_OWN | vm->id);
+	WRITE_ONCE(vm->token, token);
+	if (token != old)
+		leave_domain(old);
 	revoke_all();
 }
 

@@ -418,8 +418,9 @@ static bool must_not(const struct stay *s, unsigned int i)
 			own = s[k].low;
 	if (!own)
 		return false;
-	for (unsigned int k = i > BACK ? i - BACK : 0; s[k].line && s[k].low <= s[i].line; k++)
-		if (s[k].token != s[i].token && s[k].exit >= own)
+	/* A line long after this one may tell of a decision before it. */
+	for (unsigned int k = i > BACK ? i - BACK : 0; k < i + BACK && s[k].line; k++)
+		if (s[k].token != s[i].token && s[k].low <= s[i].line && s[k].exit >= own)
 			return false;
 	return true;
 }
@@ -495,8 +496,8 @@ static void test_crowd(void)
 		}
 		if (must_not(s, i)) {
 			sure_not++;
-			EXPECT(!s[i].told, "entry %u at %llu of %#llx is a switch", i, s[i].line,
-			       s[i].token);
+			EXPECT(!s[i].told, "entry %u at %llu of %#llx is a switch from %#llx", i,
+			       s[i].line, s[i].token, s[i].sw.from);
 		}
 		broken += s[i].told && s[i].sw.from && !may_follow(s, nr, i);
 	}
