@@ -5,7 +5,6 @@
 #include <kvm_meter/guard.h>
 
 #include "core.h"
-#include "covered.h"
 #include "flush.h"
 #include "maps.h"
 #include "mode.h"
@@ -62,8 +61,7 @@ static void exit_guard(void)
 
 static int init_mode(void)
 {
-	kvm_harden_covered_refresh();
-	return kvm_harden_mode_set(mode);
+	return kvm_harden_mode_init(mode);
 }
 
 /* The ladder: each step is undone in reverse. */

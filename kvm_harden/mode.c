@@ -28,6 +28,7 @@ static const char * const names[] = {
 
 static DEFINE_MUTEX(mode_mutex);
 static enum mode mode;
+static bool open;		/* the meter has the guard: sysfs comes before it, and goes after */
 
 /*
  * From off, and from dry-run, nothing is known of what the cores hold: it has
@@ -50,23 +51,15 @@ static int start(enum mode next)
 	return 0;
 }
 
-/**
- * kvm_harden_mode_set() - Start or stop to guard
- * @name: off, dry-run or on
- *
- * Context: process.
- * Return: 0; -EINVAL if there is no such mode; -ENODEV if the meter sees no
- * entries, so that nothing could be guarded.
- */
-int kvm_harden_mode_set(const char *name)
+static int set_locked(int next)
 {
-	int next = sysfs_match_string(names, name), ret = 0;
+	int ret = 0;
 
-	if (next < 0)
-		return -EINVAL;
-	mutex_lock(&mode_mutex);
+	lockdep_assert_held(&mode_mutex);
 	if (next == mode)
-		goto unlock;
+		return 0;
+	if (!open)
+		return -ENODEV;
 	if (next == MODE_OFF)
 		kvm_meter_guard_disable();
 	else
@@ -76,7 +69,25 @@ int kvm_harden_mode_set(const char *name)
 	else
 		pr_err("mode %s: kvm_meter is not armed and sees no VM-entry; see /sys/kernel/kvm_meter/status\n",
 		       names[next]);
-unlock:
+	return ret;
+}
+
+/**
+ * kvm_harden_mode_set() - Start or stop to guard
+ * @name: off, dry-run or on
+ *
+ * Context: process.
+ * Return: 0; -EINVAL if there is no such mode; -ENODEV if the meter sees no
+ * entries, so that nothing could be guarded, or the module comes or goes.
+ */
+int kvm_harden_mode_set(const char *name)
+{
+	int next = sysfs_match_string(names, name), ret;
+
+	if (next < 0)
+		return -EINVAL;
+	mutex_lock(&mode_mutex);
+	ret = set_locked(next);
 	mutex_unlock(&mode_mutex);
 	return ret;
 }
@@ -101,8 +112,32 @@ int kvm_harden_status(char *buf)
 			  trouble ?: "");
 }
 
+/**
+ * kvm_harden_mode_init() - The guard is there: modes can be set
+ * @name: mode to begin with
+ *
+ * Context: process.
+ */
+int kvm_harden_mode_init(const char *name)
+{
+	int ret;
+
+	kvm_harden_covered_refresh();
+	mutex_lock(&mode_mutex);
+	open = true;
+	mutex_unlock(&mode_mutex);
+	ret = kvm_harden_mode_set(name);
+	if (ret)
+		kvm_harden_mode_exit();
+	return ret;
+}
+
+/* Off, for good: the guard goes next, and sysfs only after it. */
 void kvm_harden_mode_exit(void)
 {
-	kvm_harden_mode_set("off");
+	mutex_lock(&mode_mutex);
+	set_locked(MODE_OFF);
+	open = false;
+	mutex_unlock(&mode_mutex);
 	kvm_harden_covered_exit();
 }

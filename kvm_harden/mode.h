@@ -5,6 +5,7 @@
 
 #include <linux/types.h>
 
+int kvm_harden_mode_init(const char *name);
 int kvm_harden_mode_set(const char *name);
 const char *kvm_harden_mode_name(void);
 int kvm_harden_status(char *buf);

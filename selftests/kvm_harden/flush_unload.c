@@ -268,6 +268,32 @@ static void test_readers(void)
 	harden_reload(NULL, HARDEN_ASSUME);
 }
 
+static void on_for_ever(void *arg)
+{
+	(void)arg;
+	for (;;)
+		harden_write("on\n", "flush/mode");
+}
+
+/* A mode is set at any moment of the module's coming and going. */
+static void test_late_modes(void)
+{
+	pid_t writer[2];
+
+	EXPECT_EQ(-harden_unload(), 0, "rmmod");
+	start_guests();
+	for (unsigned int i = 0; i < ARRAY_SIZE(writer); i++)
+		writer[i] = spawn(on_for_ever, NULL);
+	cycle(HARDEN_ASSUME, "on\n");
+	for (unsigned int i = 0; i < ARRAY_SIZE(writer); i++)
+		end_child(writer[i]);
+	expect_clean("after late writers of flush/mode");
+	stop_guests();
+	EXPECT_EQ(-write_file(METER_SYSFS "/armed", "0\n"), 0, "0 to kvm_meter/armed");
+	EXPECT_EQ(-write_file(METER_SYSFS "/armed", "1\n"), 0, "1 to kvm_meter/armed");
+	harden_reload(NULL, HARDEN_ASSUME);
+}
+
 /* Settings of VMs that come and go, by somebody who is always late. */
 static void write_for_ever(void *arg)
 {
@@ -423,6 +449,7 @@ static const struct tap_test tests[] = {
 	{ "without kvm_meter", test_alone, 0 },
 	{ "each init step fails in turn and leaves nothing", test_init_steps, 120 },
 	{ "under readers of sysfs", test_readers, 200 },
+	{ "under writers of flush/mode", test_late_modes, 200 },
 	{ "readers and writers of VMs that come and go", test_churn, 120 },
 	{ "under VMs that come and go", test_churn_unload, 120 },
 	{ "under a mapping", test_mapping, 0 },
