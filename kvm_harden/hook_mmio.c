@@ -50,7 +50,7 @@ static struct kvm_vcpu *loaded_vcpu(void)
 
 /*
  * Another thread may have the vCPU: for a moment, or it runs it, and then the exit
- * is no more. It is not waited for long, as removing a zone waits for us.
+ * is no more. We wait for it briefly only, as removing a zone waits for us.
  */
 static void take_exit(struct kvm_vcpu *vcpu)
 {

@@ -32,7 +32,10 @@ int kvm_harden_slots_each(struct kvm *kvm, u64 start, u64 end, slot_fn fn, void 
 	struct kvm_memory_slot *slot;
 
 	for (space = 0; space < compat_address_spaces(kvm) && !ret; space++) {
-		kvm_for_each_memslot(slot, bkt, __kvm_memslots(kvm, space)) {
+		/* Read once: the macro names it twice, and KVM swaps two sets. */
+		struct kvm_memslots *set = __kvm_memslots(kvm, space);
+
+		kvm_for_each_memslot(slot, bkt, set) {
 			u64 from = start, to = end;
 
 			if (!overlap(slot, &from, &to))

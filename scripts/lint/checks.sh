@@ -82,11 +82,17 @@ versions()
 	files 'kvm_*/*' | xargs -r grep -nE 'LINUX_VERSION_CODE|KERNEL_VERSION\(' || :
 }
 
+# The macro names its set of slots twice; KVM swaps two sets while others walk.
+memslots()
+{
+	module_files | xargs -r grep -nE 'kvm_for_each_memslot\([^()]*\(' || :
+}
+
 sizes()	# files stay small; see the house rules
 {
 	files '*.c' '*.h' '*.sh' '*.awk' | xargs -r wc -l |
 		awk '$2 != "total" && $1 > 800 { print $2 ": " $1 " lines, at most 800" }
-			$2 ~ /^kvm_[a-z]*\/main.c$/ && $1 > 120 { print $2 ": " $1 " lines, at most 120" }'
+			$2 ~ /^kvm_[a-z]*\/main.c$/ && $1 > 130 { print $2 ": " $1 " lines, at most 130" }'
 }
 
 headers()	# each header of the modules is included first somewhere, by its own file

@@ -16,7 +16,7 @@ tests=0 failed=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-checks="checkpatch checkpatch_user kernel_doc clang_format shellcheck versions sizes
+checks="checkpatch checkpatch_user kernel_doc clang_format shellcheck versions memslots sizes
 	headers headers_user abi_docs tools_clang"
 for kernel in $(kernel_names); do
 	checks="$checks gcc:$kernel"
