@@ -3,6 +3,7 @@
 #include <linux/module.h>
 
 #include <kvm_meter/guard.h>
+#include <kvm_meter/ladder.h>
 
 #include "core.h"
 #include "flush.h"
@@ -64,12 +65,7 @@ static int init_mode(void)
 	return kvm_harden_mode_init(mode);
 }
 
-/* The ladder: each step is undone in reverse. */
-static const struct {
-	const char *name;
-	int (*init)(void);
-	void (*exit)(void);
-} steps[] = {
+static const struct ladder_step steps[] = {
 	{ "flush", init_flush, kvm_harden_flush_exit },
 	{ "maps", kvm_harden_maps_init, kvm_harden_maps_exit },
 	{ "VMs", kvm_harden_vm_init, kvm_harden_vm_exit },
@@ -80,30 +76,14 @@ static const struct {
 	{ "zones", kvm_harden_zones_init, kvm_harden_zones_exit },
 };
 
-static void undo(int done)
-{
-	while (done--)
-		steps[done].exit();
-}
-
 static int __init kvm_harden_init(void)
 {
-	int i, ret;
-
-	for (i = 0; i < ARRAY_SIZE(steps); i++) {
-		ret = fail_init_step == i + 1 ? -ECANCELED : steps[i].init();
-		if (ret) {
-			pr_err("initialization failed at \"%s\" (%d)\n", steps[i].name, ret);
-			undo(i);
-			return ret;
-		}
-	}
-	return 0;
+	return ladder_up(steps, ARRAY_SIZE(steps), fail_init_step);
 }
 
 static void __exit kvm_harden_exit(void)
 {
-	undo(ARRAY_SIZE(steps));
+	ladder_down(steps, ARRAY_SIZE(steps));
 }
 
 module_init(kvm_harden_init);
