@@ -4,6 +4,7 @@
 
 #define ZERO(name, desc)		rec->name = 0;
 #define ZERO_FIELD(type, name, desc)	rec->name = 0;
+#define ZERO_ARRAY(name, desc)		memset(rec->name, 0, sizeof(rec->name));
 
 /*
  * Wipe a record for its next vCPU, all but seq and moves: a reader that looks
@@ -19,6 +20,8 @@ void account_clear(struct kvm_meter_vcpu *rec)
 	rec->state = KVM_METER_FREE;
 	KVM_METER_COUNTERS(ZERO)
 	KVM_METER_VCPU_IDENT(ZERO_FIELD)
+	KVM_METER_HISTS(ZERO_ARRAY)
+	KVM_METER_VCPU_NODES(ZERO_ARRAY)
 	memset(rec->reasons, 0, sizeof(rec->reasons));
 	rec->since_ns = 0;
 	rec->cpu = 0;
@@ -28,6 +31,7 @@ void account_clear(struct kvm_meter_vcpu *rec)
 
 #undef ZERO
 #undef ZERO_FIELD
+#undef ZERO_ARRAY
 
 /* Begin a wiped record. */
 void account_open(struct kvm_meter_vcpu *rec, const struct kvm_meter_vcpu_head *ident,
@@ -54,6 +58,20 @@ void account_sum_head(struct kvm_meter_vm *sum, const struct kvm_meter_vcpu_head
 
 #undef ADD
 
+#define ADD(name, desc)					\
+	for (i = 0; i < sizeof(rec->name) / 8; i++)	\
+		sum->name[i] += rec->name[i];
+
+void account_sum_arrays(struct kvm_meter_vm *sum, const struct kvm_meter_vcpu *rec)
+{
+	unsigned int i;
+
+	KVM_METER_HISTS(ADD)
+	KVM_METER_VCPU_NODES(ADD)
+}
+
+#undef ADD
+
 void account_sum_reasons(struct kvm_meter_vm_reason *sum,
 			 const struct kvm_meter_vm_reason *reasons)
 {
@@ -67,10 +85,18 @@ void account_sum_reasons(struct kvm_meter_vm_reason *sum,
 
 #define ADD(name, desc)	sum->name += vm->name;
 
+/* Not known of any VM so far: not known of the sum. */
+#define ADD_KNOWN(name, desc)						\
+	if (vm->name != KVM_METER_NONE)					\
+		sum->name = (sum->name == KVM_METER_NONE ? 0 : sum->name) + vm->name;
+
 void account_sum_owner(struct kvm_meter_owner *sum, const struct kvm_meter_vm *vm)
 {
 	sum->vms++;
 	KVM_METER_COUNTERS(ADD)
+	KVM_METER_VM_COUNTERS(ADD)
+	KVM_METER_VM_ENERGY(ADD_KNOWN)
 }
 
 #undef ADD
+#undef ADD_KNOWN

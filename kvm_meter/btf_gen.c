@@ -15,6 +15,10 @@
 	kvm_meter_btf_member(b, #name, u64_id, offsetof(typeof(*REC), name));
 #define S(len, name, desc)	\
 	kvm_meter_btf_member(b, #name, text_id[i++], offsetof(typeof(*REC), name));
+#define H(name, desc)		\
+	kvm_meter_btf_member(b, #name, hist_id, offsetof(typeof(*REC), name));
+#define N(name, desc)		\
+	kvm_meter_btf_member(b, #name, nodes_id, offsetof(typeof(*REC), name));
 #define MAKE_TEXT(len, name, desc)	\
 	text_id[i++] = kvm_meter_btf_array(b, char_id, u32_id, len);
 
@@ -25,7 +29,7 @@
  */
 void kvm_meter_btf_make(struct btf_build *b, struct btf_gen *gen)
 {
-	u32 u32_id, u64_id, char_id, hist_id, reason_id, reasons_id;
+	u32 u32_id, u64_id, char_id, hist_id, nodes_id, reason_id, reasons_id;
 	u32 vm_reason_id, vm_reasons_id, name_id, names_id, label_id, text_id[8];
 	int i = 0;
 
@@ -35,6 +39,7 @@ void kvm_meter_btf_make(struct btf_build *b, struct btf_gen *gen)
 	gen->key_type = u32_id;
 
 	hist_id = kvm_meter_btf_array(b, u64_id, u32_id, KVM_METER_HIST);
+	nodes_id = kvm_meter_btf_array(b, u64_id, u32_id, KVM_METER_NODES);
 	KVM_METER_VM_STRINGS(MAKE_TEXT)
 	label_id = kvm_meter_btf_array(b, char_id, u32_id,
 				       sizeof_field(struct kvm_meter_reason_name, name));
@@ -66,6 +71,8 @@ void kvm_meter_btf_make(struct btf_build *b, struct btf_gen *gen)
 	KVM_METER_VCPU_HOT(F)
 	KVM_METER_COUNTERS(C)
 	KVM_METER_VCPU_IDENT(F)
+	KVM_METER_HISTS(H)
+	KVM_METER_VCPU_NODES(N)
 	kvm_meter_btf_member(b, "reasons", reasons_id, offsetof(typeof(*REC), reasons));
 #undef REC
 
@@ -73,8 +80,14 @@ void kvm_meter_btf_make(struct btf_build *b, struct btf_gen *gen)
 	gen->record_type[BTF_RECORD_VM] = kvm_meter_btf_struct(b, "kvm_meter_vm", sizeof(*REC));
 	KVM_METER_VM_HEAD(F)
 	KVM_METER_COUNTERS(C)
+	KVM_METER_VM_COUNTERS(C)
+	KVM_METER_VM_ENERGY(C)
 	i = 0;
 	KVM_METER_VM_STRINGS(S)
+	KVM_METER_VM_MEMORY(F)
+	KVM_METER_VM_MEMORY_SLOW(F)
+	KVM_METER_HISTS(H)
+	KVM_METER_VM_NODES(N)
 	kvm_meter_btf_member(b, "reasons", vm_reasons_id, offsetof(typeof(*REC), reasons));
 #undef REC
 
@@ -83,11 +96,14 @@ void kvm_meter_btf_make(struct btf_build *b, struct btf_gen *gen)
 		kvm_meter_btf_struct(b, "kvm_meter_owner", sizeof(*REC));
 	KVM_METER_OWNER_HEAD(F)
 	KVM_METER_COUNTERS(C)
+	KVM_METER_VM_COUNTERS(C)
+	KVM_METER_VM_ENERGY(C)
 #undef REC
 
 #define REC ((struct kvm_meter_info *)NULL)
 	gen->record_type[BTF_RECORD_INFO] = kvm_meter_btf_struct(b, "kvm_meter_info", sizeof(*REC));
 	KVM_METER_INFO_HEAD(F)
+	KVM_METER_ENERGY(F)
 	kvm_meter_btf_member(b, "names", names_id, offsetof(typeof(*REC), names));
 #undef REC
 }

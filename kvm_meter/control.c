@@ -8,14 +8,18 @@
 #include <linux/tracepoint.h>
 #include <linux/workqueue.h>
 
+#include "active.h"
 #include "clock.h"
+#include "energy.h"
 #include "fold.h"
 #include "guard_calls.h"
 #include "hooks.h"
 #include "maps.h"
+#include "process.h"
 #include "reason.h"
 #include "registry.h"
 #include "retire.h"
+#include "tapfile.h"
 #include "vendor.h"
 
 static DEFINE_MUTEX(control_mutex);
@@ -51,6 +55,7 @@ static int arm_locked(void)
 	}
 	kvm_meter_reason_set_vendor(vendor);
 
+	kvm_meter_energy_start();
 	ret = kvm_meter_hook_sched_add();
 	if (ret)
 		goto err;
@@ -68,6 +73,7 @@ static int arm_locked(void)
 err_sched:
 	kvm_meter_hook_sched_del();
 err:
+	kvm_meter_energy_stop();
 	why = "unavailable: a hook could not be installed, see the kernel log";
 	return ret;
 }
@@ -80,9 +86,14 @@ static void disarm_locked(const char *text)
 		return;
 	kvm_meter_fold_stop();
 	kvm_meter_hook_exit_del();
+	kvm_meter_process_close_all();
 	kvm_meter_hook_sched_del();
+	/* From then on the hook on a VM's end knows nobody for whom it could wait. */
+	kvm_meter_active_pause();
 	kvm_meter_vm_end_all(KVM_METER_VM_DISARMED);
+	kvm_meter_active_resume();
 	kvm_meter_retire_all();
+	kvm_meter_energy_stop();
 	armed = false;
 	kvm_meter_map_info()->armed = 0;
 }
@@ -135,7 +146,7 @@ int kvm_meter_control_guard(bool on)
 	if (!on) {
 		static_branch_disable(&meter_guard_key);
 		tracepoint_synchronize_unregister();
-	} else if (!armed) {
+	} else if (!armed || !meter_guard) {
 		ret = -ENODEV;
 	} else {
 		static_branch_enable(&meter_guard_key);
@@ -155,7 +166,10 @@ bool kvm_meter_armed(void)
 
 int kvm_meter_status(char *buf)
 {
-	return sysfs_emit(buf, "%s\n", READ_ONCE(why));
+	const char *made_up = kvm_meter_energy_made_up() ?
+			      " (energy is made up: energy_source=test)" : "";
+
+	return sysfs_emit(buf, "%s%s\n", READ_ONCE(why), made_up);
 }
 
 static void trouble_fn(struct work_struct *work)
@@ -186,6 +200,8 @@ static int on_module(struct notifier_block *nb, unsigned long event, void *data)
 {
 	const struct module *mod = data;
 
+	if (event == MODULE_STATE_LIVE && !strcmp(mod->name, "tun"))
+		kvm_meter_tun_learn();
 	if (strcmp(mod->name, "kvm_amd") && strcmp(mod->name, "kvm_intel"))
 		return NOTIFY_DONE;
 	mutex_lock(&control_mutex);

@@ -14,8 +14,12 @@
 	H(owner_overflows, "owners that share the last line of kvm_meter_owner") \
 	H(clock_backwards, "time stamps before the last one")		\
 	H(unknown_reasons, "exits whose code has no name")		\
+	H(unseen_devices, "network devices of VMs that cannot be counted") \
+	H(unseen_workers, "kernel threads of VMs that cannot be counted") \
+	H(cut_walks, "descriptor tables that were not looked at to their end") \
 	H(torn_reads, "sysfs reads that had to show the last value")	\
-	H(stat_resets, "times KVM's own exit statistic was set back")
+	H(stat_resets, "times KVM's own exit statistic was set back")	\
+	H(energy_gaps, "readings of energy that came too late, or could not be true")
 
 enum meter_health {
 #define H(name, desc) HEALTH_##name,

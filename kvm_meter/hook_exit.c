@@ -11,6 +11,7 @@
 #include <linux/mutex.h>
 #include <linux/tracepoint.h>
 #include <asm/svm.h>
+#include <asm/vmx.h>
 
 #include "account.h"
 #include "clock.h"
@@ -94,6 +95,10 @@ static notrace void probe_exit_vmx(void *data, struct kvm_vcpu *vcpu, u32 isa)
 		goto slow;
 	if (unlikely(code >= REASON_CODES))
 		goto slow;
+	if (unlikely(code == EXIT_REASON_PAUSE_INSTRUCTION)) {
+		kvm_meter_exit_spin(code, meter_clock());
+		return;
+	}
 	exit_fast(code, meter_clock());
 	return;
 
@@ -114,6 +119,10 @@ static notrace void probe_exit_svm(void *data, struct kvm_vcpu *vcpu, u32 isa)
 		goto slow;
 	if (unlikely(code >= REASON_CODES))
 		goto slow;
+	if (unlikely(code == SVM_EXIT_PAUSE)) {
+		kvm_meter_exit_spin(code, meter_clock());
+		return;
+	}
 	exit_fast(code, meter_clock());
 	return;
 
@@ -125,6 +134,7 @@ slow:
 static notrace void probe_exit_svm_late(void *data, struct kvm_vcpu *vcpu, u32 isa)
 {
 	u64 code = svm_exit_code(vcpu);
+	u64 now;
 
 	if (!on_fast_path(vcpu))
 		goto slow;
@@ -132,8 +142,11 @@ static notrace void probe_exit_svm_late(void *data, struct kvm_vcpu *vcpu, u32 i
 		goto slow;
 	if (is_scaled(vcpu))
 		goto slow;
-	exit_fast(code, meter_clock_from_tsc(vcpu->arch.last_guest_tsc -
-					     vcpu->arch.l1_tsc_offset));
+	now = meter_clock_from_tsc(vcpu->arch.last_guest_tsc - vcpu->arch.l1_tsc_offset);
+	if (unlikely(code == SVM_EXIT_PAUSE))
+		kvm_meter_exit_spin(code, now);
+	else
+		exit_fast(code, now);
 	return;
 
 slow:

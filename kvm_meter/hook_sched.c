@@ -8,6 +8,8 @@
  * Both events come under the thread's runqueue lock, in the order in which
  * they happen to it. Only a thread that wakes itself comes without the lock,
  * and is left alone: it is on a CPU.
+ *
+ * And when a thread of a VMM ends, whatever it did: see threads.c.
  */
 #include "hooks.h"
 
@@ -18,7 +20,11 @@
 
 #include "account.h"
 #include "clock.h"
+#include "compat_sched.h"
+#include "place.h"
 #include "registry.h"
+#include "threads.h"
+#include "wait.h"
 
 /* Offset of throttle_count in struct cfs_rq; negative if it is not known. */
 static long throttle_offset = -1;
@@ -40,6 +46,11 @@ static bool throttled(const struct task_struct *task)
 #else
 	return false;
 #endif
+}
+
+static u32 wait_state(const struct task_struct *task)
+{
+	return throttled(task) ? KVM_METER_THROTTLED : KVM_METER_STEAL;
 }
 
 /* Is the thread inside KVM_RUN of this vCPU? Then the vCPU cannot go away. */
@@ -77,6 +88,7 @@ static void switch_out(struct meter_vcpu *v, struct task_struct *task, bool pree
 	u64 now = meter_clock();
 	u32 state;
 
+	kvm_meter_place_out(v);
 	if (rec->state == KVM_METER_GUEST) {
 		/*
 		 * Out of the guest, but the exit event did not come yet: either
@@ -98,47 +110,64 @@ static void switch_out(struct meter_vcpu *v, struct task_struct *task, bool pree
 	} else {
 		kvm_meter_cpu_release(v);
 	}
+	if (v->exit_ns && !v->out_ns)
+		v->out_ns = now;
+	/* The scheduler has just brought it up to date. */
+	v->task_ns = task->se.sum_exec_runtime;
 
 	if (READ_ONCE(task->__state) & TASK_DEAD) {
 		kvm_meter_task_unmap(v);
 		state = KVM_METER_IDLE;
 	} else if (preempt || READ_ONCE(task->__state) == TASK_RUNNING) {
-		rec->preemptions++;
-		state = throttled(task) ? KVM_METER_THROTTLED : KVM_METER_STEAL;
+		state = wait_state(task);
 	} else {
 		state = sleep_state(v, task);
 	}
-	account_move(rec, now, state);
+	if (account_waits(state)) {
+		kvm_meter_wait(v, now, state);
+	} else {
+		kvm_meter_move(v, now, state);
+		v->woken_ns = 0;
+	}
 	if (in_run(task, v->vcpu))
 		kvm_meter_vcpu_refresh(v);
 }
 
 static void switch_in(struct meter_vcpu *v)
 {
+	kvm_meter_ran_move(v, smp_processor_id());
+	kvm_meter_place_in(v);
 	if (v->rec->state == KVM_METER_HOST || v->rec->state == KVM_METER_GUEST)
 		return;
-	account_move(v->rec, meter_clock(), KVM_METER_HOST);
+	kvm_meter_move(v, meter_clock(), KVM_METER_HOST);
 }
 
 static void probe_sched_switch(void *data, bool preempt, struct task_struct *prev,
 			       struct task_struct *next, unsigned int prev_state)
 {
-	struct meter_vcpu *v;
+	struct meter_vcpu *was, *v, *in = NULL;
 
-	v = kvm_meter_find_task(prev);
-	if (unlikely(v)) {
-		raw_spin_lock(&v->lock);
-		if (v->task == prev)
-			switch_out(v, prev, preempt);
-		raw_spin_unlock(&v->lock);
+	was = kvm_meter_find_task(prev);
+	if (unlikely(was)) {
+		raw_spin_lock(&was->lock);
+		if (was->task == prev)
+			switch_out(was, prev, preempt);
+		raw_spin_unlock(&was->lock);
 	}
 	v = kvm_meter_find_task(next);
 	if (unlikely(v)) {
 		raw_spin_lock(&v->lock);
-		if (v->task == next)
+		if (v->task == next) {
 			switch_in(v);
+			in = v;
+		}
 		raw_spin_unlock(&v->lock);
 	}
+	if (unlikely(prev_state & TASK_DEAD))
+		kvm_meter_thread_dead(prev);
+	/* Where no CPU has siblings, only vCPUs are looked after. */
+	if (meter_smt || unlikely(was) || unlikely(v))
+		kvm_meter_place_switched(was, in, is_idle_task(next));
 }
 
 static void probe_sched_wakeup(void *data, struct task_struct *task)
@@ -153,20 +182,33 @@ static void probe_sched_wakeup(void *data, struct task_struct *task)
 	raw_spin_lock(&v->lock);
 	if (v->task == task && (v->rec->state == KVM_METER_IDLE ||
 				v->rec->state == KVM_METER_BLOCKED))
-		account_move(v->rec, meter_clock(),
-			     throttled(task) ? KVM_METER_THROTTLED : KVM_METER_STEAL);
+		kvm_meter_woken(v, meter_clock(), wait_state(task));
 	raw_spin_unlock(&v->lock);
 }
 
-static struct tracepoint *tp_switch, *tp_wakeup;
+static void probe_sched_process_exit(void *data, COMPAT_SCHED_EXIT_ARGS)
+{
+	kvm_meter_thread_exits(task);
+}
 
-/* These two are not exported by name. */
+/* They are not exported by name. */
+static struct hook {
+	const char *name;
+	void *probe;
+	struct tracepoint *tp;
+} hooks[] = {
+	{ "sched_switch", probe_sched_switch },
+	{ "sched_wakeup", probe_sched_wakeup },
+	{ "sched_process_exit", probe_sched_process_exit },
+};
+
 static void find_tracepoint(struct tracepoint *tp, void *priv)
 {
-	if (!strcmp(tp->name, "sched_switch"))
-		tp_switch = tp;
-	else if (!strcmp(tp->name, "sched_wakeup"))
-		tp_wakeup = tp;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(hooks); i++)
+		if (!strcmp(tp->name, hooks[i].name))
+			hooks[i].tp = tp;
 }
 
 /* The compiler compares the probes with the events' prototypes. */
@@ -174,6 +216,14 @@ static void __maybe_unused check_prototypes(void)
 {
 	check_trace_callback_type_sched_switch(probe_sched_switch);
 	check_trace_callback_type_sched_wakeup(probe_sched_wakeup);
+	check_trace_callback_type_sched_process_exit(probe_sched_process_exit);
+}
+
+static void remove_hooks(unsigned int nr)
+{
+	while (nr--)
+		tracepoint_probe_unregister(hooks[nr].tp, hooks[nr].probe, NULL);
+	tracepoint_synchronize_unregister();
 }
 
 /**
@@ -183,28 +233,28 @@ static void __maybe_unused check_prototypes(void)
  */
 int kvm_meter_hook_sched_add(void)
 {
+	unsigned int i;
 	int ret;
 
 	for_each_kernel_tracepoint(find_tracepoint, NULL);
-	if (!tp_switch || !tp_wakeup) {
-		pr_err("this kernel has no sched_%s tracepoint\n",
-		       tp_switch ? "wakeup" : "switch");
-		return -ENODEV;
+	for (i = 0; i < ARRAY_SIZE(hooks); i++) {
+		if (!hooks[i].tp) {
+			pr_err("this kernel has no %s tracepoint\n", hooks[i].name);
+			return -ENODEV;
+		}
 	}
-	ret = tracepoint_probe_register(tp_switch, probe_sched_switch, NULL);
-	if (ret)
-		return ret;
-	ret = tracepoint_probe_register(tp_wakeup, probe_sched_wakeup, NULL);
-	if (ret) {
-		tracepoint_probe_unregister(tp_switch, probe_sched_switch, NULL);
-		tracepoint_synchronize_unregister();
+	for (i = 0; i < ARRAY_SIZE(hooks); i++) {
+		ret = tracepoint_probe_register(hooks[i].tp, hooks[i].probe, NULL);
+		if (ret) {
+			remove_hooks(i);
+			return ret;
+		}
 	}
-	return ret;
+	kvm_meter_place_start();
+	return 0;
 }
 
 void kvm_meter_hook_sched_del(void)
 {
-	tracepoint_probe_unregister(tp_wakeup, probe_sched_wakeup, NULL);
-	tracepoint_probe_unregister(tp_switch, probe_sched_switch, NULL);
-	tracepoint_synchronize_unregister();
+	remove_hooks(ARRAY_SIZE(hooks));
 }

@@ -15,9 +15,11 @@
 #include "guard_calls.h"
 #include "health.h"
 #include "hooks.h"
+#include "place.h"
 #include "reason.h"
 #include "registry.h"
 #include "retire.h"
+#include "wait.h"
 
 enum meter_exit_style meter_exit_style;
 bool meter_fast_path_ready;
@@ -38,17 +40,41 @@ u64 kvm_meter_late_exit_ns(const struct kvm_vcpu *vcpu, u64 now)
 {
 	u64 ratio = vcpu->arch.l1_tsc_scaling_ratio;
 	u64 stamp = vcpu->arch.last_guest_tsc - vcpu->arch.l1_tsc_offset;
-	u64 tsc, scaled, ns;
+	u64 tsc, since, ns;
 
 	if (meter_exit_style == METER_EXIT_EARLY)
 		return now;
 	if (ratio != 1ull << 32) {
 		tsc = rdtsc();
-		scaled = mul_u64_u64_shr(tsc, ratio, 32);
-		stamp = tsc - mul_u64_u64_div_u64(scaled - stamp, 1ull << 32, ratio ?: 1);
+		since = mul_u64_u64_shr(tsc, ratio, 32) - stamp;
+		/*
+		 * The stamp is of another offset if the guest has set its TSC since.
+		 * The division would trap: its result has more than 64 bits.
+		 */
+		if (since >> 32 >= ratio)
+			return now;
+		stamp = tsc - mul_u64_u64_div_u64(since, 1ull << 32, ratio);
 	}
 	ns = meter_clock_from_tsc(stamp);
 	return ns > now ? now : ns;
+}
+
+/**
+ * kvm_meter_exit_spin() - An exit for PAUSE on the fast path
+ * @code: exit code
+ * @now: meter clock at the exit
+ *
+ * The guest spins. Does it spin on somebody who cannot go on, for want of a CPU?
+ *
+ * Context: the exit path, of the vCPU that this CPU's record is for.
+ */
+void kvm_meter_exit_spin(u64 code, u64 now)
+{
+	const struct meter_cpu *c = this_cpu_ptr(&meter_cpu);
+	struct kvm_meter_reason *reason = meter_reason(c->rec, code);
+
+	this_cpu_write(meter_cpu.reason, reason);
+	account_exit_spin(c->rec, reason, now, kvm_meter_others_wait(c->v));
 }
 
 /* A trust domain's exit code is not the host's to read. */
@@ -86,7 +112,8 @@ static void task_leave_other(const struct meter_vcpu *v)
 	if (other->task == current) {
 		kvm_meter_cpu_release(other);
 		kvm_meter_task_unmap(other);
-		account_move(other->rec, meter_clock(), KVM_METER_IDLE);
+		kvm_meter_place_out(other);
+		kvm_meter_move(other, meter_clock(), KVM_METER_IDLE);
 	}
 	raw_spin_unlock(&other->lock);
 }
@@ -101,7 +128,7 @@ static void ask_guard(struct kvm_vcpu *vcpu, struct meter_vcpu *v)
 	if (v) {
 		raw_spin_lock(&v->lock);
 		if (v->rec->state != KVM_METER_HOST && v->rec->state != KVM_METER_GUEST)
-			account_move(v->rec, meter_clock(), KVM_METER_HOST);
+			kvm_meter_move(v, meter_clock(), KVM_METER_HOST);
 		raw_spin_unlock(&v->lock);
 	}
 	guard_enter(vcpu, v);
@@ -126,8 +153,8 @@ void kvm_meter_entry_slow(void *data, struct kvm_vcpu *vcpu)
 {
 	struct meter_cpu *c = this_cpu_ptr(&meter_cpu);
 	struct kvm_meter_vcpu *rec;
+	bool fast, first, placed = false;
 	struct meter_vcpu *v;
-	bool fast;
 	u64 now;
 
 	cpu_make_room(c, vcpu);
@@ -150,6 +177,7 @@ again:
 		goto unlock;
 	if (v->task != current) {
 		kvm_meter_task_unmap(v);
+		v->woken_ns = 0;
 		if (!kvm_meter_task_map(v, current)) {
 			raw_spin_unlock(&v->lock);
 			goto again;
@@ -160,18 +188,26 @@ again:
 	/* The last entry failed: KVM counts an exit, which refresh sees. */
 	if (rec->state == KVM_METER_GUEST)
 		account_failed_entry(rec);
+	kvm_meter_ran_move(v, smp_processor_id());
 	if (rec->cpu != smp_processor_id()) {
 		rec->cpu = smp_processor_id();
 		if (v->entered)
 			rec->migrations++;
 	}
-	if (!v->entered) {
+	first = !v->entered;
+	if (first) {
+		kvm_meter_place_promise(v, vcpu);
 		v->kvm_exits_base = vcpu->stat.exits - rec->exits;
 		v->kvm_exits_seen = vcpu->stat.exits;
 		v->entered = true;
 	} else {
 		kvm_meter_vcpu_refresh(v);
 	}
+
+	/* Its thread may have got the CPU before it was known what its guest was promised. */
+	placed = first || !kvm_meter_placed(v);
+	if (placed)
+		kvm_meter_place_in(v);
 
 	/* The fast path does not check for a clock that stands before since_ns. */
 	fast = rec->since_ns <= now && READ_ONCE(meter_fast_path_ready) && !exit_code_hidden(vcpu);
@@ -191,16 +227,27 @@ again:
 
 	account_begin(rec);
 	rec->entries++;
-	kvm_meter_charge(account_head(rec), now);
+	account_charge(rec, now);
 	rec->state = KVM_METER_GUEST;
+	if (v->woken_ns)
+		rec->wake_hist[kvm_meter_hist_bucket(now > v->woken_ns ? now - v->woken_ns : 0)]++;
+	v->woken_ns = 0;
 	/* An exit whose event never came has no reason that time could go to. */
-	if (v->exit_ns && !v->late_exit)
+	if (v->exit_ns && !v->late_exit) {
 		account_reason_time(v->reason, now > v->exit_ns ? now - v->exit_ns : 0);
+		/* What came after the loss of its CPU, the interrupt did not take. */
+		if (v->out_ns && now > v->out_ns && meter_reason_is_irq(rec, v->reason))
+			v->irq_out_ns += now - max(v->out_ns, v->exit_ns);
+	}
 	v->exit_ns = 0;
+	v->out_ns = 0;
 	v->late_exit = false;
 	account_end(rec);
+	kvm_meter_moved(v);
 unlock:
 	raw_spin_unlock(&v->lock);
+	if (placed)
+		kvm_meter_place_switched(NULL, v, false);
 }
 
 void kvm_meter_exit_slow(void *data, struct kvm_vcpu *vcpu, u64 code)
@@ -242,11 +289,16 @@ void kvm_meter_exit_slow(void *data, struct kvm_vcpu *vcpu, u64 code)
 		v->late_exit = false;
 		account_begin(rec);
 		reason->count++;
+		rec->spin_exits += code == meter_code_pause;
 		account_end(rec);
 	} else if (rec->state == KVM_METER_GUEST) {
 		account_begin(rec);
 		rec->exits++;
 		reason->count++;
+		if (code == meter_code_pause) {
+			rec->spin_exits++;
+			rec->spin_on_preempted += kvm_meter_others_wait(v);
+		}
 		kvm_meter_charge(account_head(rec), exit_ns);
 		rec->state = KVM_METER_HOST;
 		account_end(rec);

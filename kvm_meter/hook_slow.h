@@ -25,6 +25,7 @@ extern bool meter_probes_settled;	/* each exit is seen by one probe */
 
 /* The probes' own arguments come first, which makes for cheap tail calls. */
 void kvm_meter_entry_slow(void *data, struct kvm_vcpu *vcpu);
+void kvm_meter_exit_spin(u64 code, u64 now);
 void kvm_meter_exit_slow(void *data, struct kvm_vcpu *vcpu, u64 code);
 
 #endif /* _KVM_METER_HOOK_SLOW_H */

@@ -4,12 +4,17 @@
 #include <linux/minmax.h>
 #include <linux/module.h>
 
+#include <kvm_meter/ladder.h>
+
+#include "active.h"
 #include "clock.h"
 #include "control.h"
+#include "energy.h"
 #include "hooks.h"
 #include "identity.h"
 #include "maps.h"
 #include "owner.h"
+#include "place.h"
 #include "registry.h"
 #include "retire.h"
 #include "sysfs.h"
@@ -54,34 +59,23 @@ static int init_control(void)
 	return kvm_meter_control_init(armed);
 }
 
-/* The ladder: each step is undone in reverse. */
-static const struct {
-	const char *name;
-	int (*init)(void);
-	void (*exit)(void);
-} steps[] = {
+static const struct ladder_step steps[] = {
 	{ "clock", kvm_meter_clock_init },
 	{ "identity", kvm_meter_ident_init },
+	{ "topology", kvm_meter_place_init },
 	{ "maps", init_maps, kvm_meter_maps_exit },
 	{ "registry", init_registry, kvm_meter_registry_exit },
+	{ "energy", kvm_meter_energy_init, kvm_meter_energy_exit },
 	{ "owners", init_owner, kvm_meter_owner_exit },
+	{ "active memory", kvm_meter_active_init, kvm_meter_active_exit },
 	{ "worker", kvm_meter_retire_init, kvm_meter_retire_exit },
 	{ "sysfs", kvm_meter_sysfs_init, kvm_meter_sysfs_exit },
 	{ "end of VMs", kvm_meter_hook_destroy_add, kvm_meter_hook_destroy_del },
 	{ "control", init_control, kvm_meter_control_exit },
 };
 
-static void undo(int done)
-{
-	while (done--)
-		if (steps[done].exit)
-			steps[done].exit();
-}
-
 static int __init kvm_meter_init(void)
 {
-	int i, ret = 0;
-
 	if (max_vcpus && (max_vcpus < MIN_VCPUS || max_vcpus > MAX_VCPUS)) {
 		pr_err("max_vcpus=%d: must be 0 or %d to %d\n", max_vcpus, MIN_VCPUS, MAX_VCPUS);
 		return -EINVAL;
@@ -92,21 +86,12 @@ static int __init kvm_meter_init(void)
 	}
 	if (!max_vcpus)
 		max_vcpus = clamp(8 * (int)num_possible_cpus(), 128, MAX_VCPUS);
-
-	for (i = 0; i < ARRAY_SIZE(steps); i++) {
-		ret = fail_init_step == i + 1 ? -ECANCELED : steps[i].init();
-		if (ret) {
-			pr_err("initialization failed at \"%s\" (%d)\n", steps[i].name, ret);
-			undo(i);
-			return ret;
-		}
-	}
-	return 0;
+	return ladder_up(steps, ARRAY_SIZE(steps), fail_init_step);
 }
 
 static void __exit kvm_meter_exit(void)
 {
-	undo(ARRAY_SIZE(steps));
+	ladder_down(steps, ARRAY_SIZE(steps));
 }
 
 module_init(kvm_meter_init);

@@ -9,7 +9,9 @@
 
 #include "btf_gen.h"
 #include "clock.h"
+#include "numa.h"
 #include "owner.h"
+#include "place.h"
 
 static const struct {
 	const char *name;
@@ -96,5 +98,6 @@ int kvm_meter_maps_init(unsigned int vcpu_slots, unsigned int ended_slots)
 	info->ended_slots = ended_slots;
 	info->owner_slots = METER_OWNERS;
 	info->clock_mult = meter_clock_mult;
+	info->host = (meter_smt ? KVM_METER_HOST_SMT : 0) | (meter_numa ? KVM_METER_HOST_NUMA : 0);
 	return 0;
 }

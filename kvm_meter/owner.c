@@ -39,6 +39,16 @@ static int owner_find(u32 uid, u64 cgroup_id)
 	return -1;
 }
 
+static void owner_take(struct kvm_meter_owner *o, u32 uid, u64 cgroup_id)
+{
+#define NONE(name, desc) o->name = KVM_METER_NONE;
+	KVM_METER_VM_ENERGY(NONE)
+#undef NONE
+	o->uid = uid;
+	o->cgroup_id = cgroup_id;
+	o->used = 1;
+}
+
 static int owner_add(u32 uid, u64 cgroup_id, u32 payer)
 {
 	unsigned int i, mine = 0;
@@ -55,9 +65,7 @@ static int owner_add(u32 uid, u64 cgroup_id, u32 payer)
 	if (free < 0 || mine >= OWNER_SHARE + (cgroup_id ? 0 : 1))
 		return -1;
 	line_payer[free] = payer;
-	kvm_meter_map_owner(free)->uid = uid;
-	kvm_meter_map_owner(free)->cgroup_id = cgroup_id;
-	kvm_meter_map_owner(free)->used = 1;
+	owner_take(kvm_meter_map_owner(free), uid, cgroup_id);
 	return free;
 }
 
@@ -155,8 +163,6 @@ void kvm_meter_owner_keep(const struct kvm_meter_vm *final, u32 payer)
 
 int kvm_meter_owner_init(unsigned int slots)
 {
-	struct kvm_meter_owner *any = kvm_meter_map_owner(0);
-
 	kept = kvcalloc(slots, sizeof(*kept), GFP_KERNEL);
 	payers = kvcalloc(slots, sizeof(*payers), GFP_KERNEL);
 	if (!kept || !payers) {
@@ -164,8 +170,7 @@ int kvm_meter_owner_init(unsigned int slots)
 		return -ENOMEM;
 	}
 	ended_slots = slots;
-	any->uid = ANY_UID;
-	any->used = 1;
+	owner_take(kvm_meter_map_owner(0), ANY_UID, 0);
 	return 0;
 }
 

@@ -9,12 +9,18 @@
 #include <linux/vmalloc.h>
 
 #include "account.h"
+#include "active_probe.h"
 #include "admit.h"
 #include "clock.h"
 #include "guard_calls.h"
 #include "health.h"
+#include "hook_slow.h"
 #include "maps.h"
+#include "place.h"
+#include "reason.h"
 #include "retire.h"
+#include "threads.h"
+#include "wait.h"
 
 #define TABLE_BITS	12
 
@@ -88,6 +94,9 @@ bool kvm_meter_task_map(struct meter_vcpu *v, struct task_struct *task)
 	raw_spin_lock(&task_table_lock);
 	mine = !kvm_meter_find_task(task);
 	if (mine) {
+		v->task_base_ns = READ_ONCE(task->se.sum_exec_runtime);
+		v->task_ns = v->task_base_ns;
+		v->signal = task->signal;
 		WRITE_ONCE(v->task, task);
 		v->rec->tid = task->pid;
 		hlist_nulls_add_head_rcu(&v->by_task, &by_task[hash_ptr(task, TABLE_BITS)]);
@@ -96,15 +105,73 @@ bool kvm_meter_task_map(struct meter_vcpu *v, struct task_struct *task)
 	return mine;
 }
 
+/*
+ * The thread may be gone, unless it is the current one. What it has used is
+ * known from its last switch: since then it has not run this vCPU.
+ */
 void kvm_meter_task_unmap(struct meter_vcpu *v)
 {
+	u64 ns = v->task_ns;
+
 	lockdep_assert_held(&v->lock);
 	if (!v->task)
 		return;
+	if (v->task == current)
+		ns = READ_ONCE(current->se.sum_exec_runtime);
+	if (ns > v->task_base_ns)
+		kvm_meter_threads_left(v->signal, ns - v->task_base_ns);
 	raw_spin_lock(&task_table_lock);
 	hlist_nulls_del_rcu(&v->by_task);
 	WRITE_ONCE(v->task, NULL);
 	raw_spin_unlock(&task_table_lock);
+}
+
+/**
+ * kvm_meter_task_vcpu_ns() - CPU time of a thread that is its vCPU's
+ * @task: thread
+ * @ns: what it has used in all
+ *
+ * Context: RCU read side.
+ * Return: what it has used since it was taken for the vCPU that it runs; 0 if it
+ * runs none.
+ */
+u64 kvm_meter_task_vcpu_ns(const struct task_struct *task, u64 ns)
+{
+	struct meter_vcpu *v = kvm_meter_find_task(task);
+	unsigned long flags;
+	u64 own = 0;
+
+	if (!v)
+		return 0;
+	raw_spin_lock_irqsave(&v->lock, flags);
+	if (v->task == task) {
+		v->task_ns = max(v->task_ns, ns);
+		own = ns > v->task_base_ns ? ns - v->task_base_ns : 0;
+	}
+	raw_spin_unlock_irqrestore(&v->lock, flags);
+	return own;
+}
+
+/**
+ * kvm_meter_vcpu_irq_ns() - Time that a vCPU's exits for host interrupts took
+ * @v: vCPU
+ *
+ * Of the time from such an exit to the next entry, that before the thread lost
+ * its CPU.
+ */
+u64 kvm_meter_vcpu_irq_ns(struct meter_vcpu *v)
+{
+	const struct kvm_meter_vcpu *rec = v->rec;
+	unsigned long flags;
+	unsigned int i;
+	u64 ns = 0;
+
+	raw_spin_lock_irqsave(&v->lock, flags);
+	for (i = 0; i < METER_IRQ_REASONS; i++)
+		ns += READ_ONCE(rec->reasons[meter_irq_slot[i]].time_ns);
+	ns -= v->irq_out_ns;
+	raw_spin_unlock_irqrestore(&v->lock, flags);
+	return ns;
 }
 
 /**
@@ -222,6 +289,10 @@ static struct meter_vm *vm_add(struct kvm *kvm, struct task_struct *task, u32 fl
 		health_count(HEALTH_vm_overflows);
 		return NULL;
 	}
+	if (!kvm_meter_process_join(vm, task)) {
+		health_count(HEALTH_vm_overflows);
+		return NULL;
+	}
 	list_move(&vm->link, &live_vms);
 	vms_used++;
 	vm->id = ++last_vm_id;
@@ -230,8 +301,17 @@ static struct meter_vm *vm_add(struct kvm *kvm, struct task_struct *task, u32 fl
 	vm->state = METER_VM_LIVE;
 	vm->flags = flags;
 	vm->vcpu_count = 0;
+	atomic_set(&vm->waiting, 0);
 	vm->ended_ns = 0;
+	vm->wait_end = 0;
+	vm->scanned = false;
+	vm->hint.memory_node = KVM_METER_NODE_NONE;
+	vm->hint.preferred_node = KVM_METER_NODE_NONE;
+	vm->hint.gain_permille = 0;
+	memset(vm->node_memory_bytes, 0, sizeof(vm->node_memory_bytes));
+	memset(vm->node_guest_base, 0, sizeof(vm->node_guest_base));
 	vm->order.count = 0;
+	memset(&vm->memory, 0, sizeof(vm->memory));
 	kvm_meter_ident_take(&vm->ident, task);
 	kvm_meter_guard_born(vm);
 	return vm;
@@ -276,12 +356,23 @@ static struct meter_vcpu *vcpu_add_locked(struct kvm_vcpu *vcpu, struct task_str
 	v->key_cpu = -1;
 	v->entered = false;
 	v->late_exit = false;
+	v->woken_ns = 0;
+	v->waits = false;
+	v->on_cpu = -1;
+	v->promise_shift = 0;
+	v->nr_pairs = 0;
+	v->apart = NULL;
+	v->crowded = NULL;
+	v->mate = NULL;
 	v->unknown_seen = 0;
 	v->reason = NULL;
 	v->exit_ns = 0;
+	v->out_ns = 0;
+	v->irq_out_ns = 0;
 	v->halt_poll_base = vcpu->stat.generic.halt_poll_success_ns +
 			    vcpu->stat.generic.halt_poll_fail_ns;
 	v->order.count = 0;
+	kvm_meter_ran_begin(v, raw_smp_processor_id());
 	memset(&v->shown, 0, sizeof(v->shown));
 
 	ident.vm_id = vm->id;
@@ -341,8 +432,10 @@ static void vm_end_locked(struct meter_vm *vm, u32 flags)
 		raw_spin_lock(&v->lock);
 		kvm_meter_vcpu_refresh(v);
 		kvm_meter_cpu_release(v);
+		kvm_meter_place_settle(v);
+		kvm_meter_place_out(v);
 		kvm_meter_task_unmap(v);
-		account_move(v->rec, meter_clock(), KVM_METER_ENDED);
+		kvm_meter_move(v, meter_clock(), KVM_METER_ENDED);
 		hlist_nulls_del_rcu(&v->by_vcpu);
 		WRITE_ONCE(v->vcpu, NULL);
 		raw_spin_unlock(&v->lock);
@@ -374,15 +467,20 @@ void kvm_meter_vm_end(struct kvm *kvm)
 		vm_end_locked(vm, 0);
 	raw_spin_unlock_irqrestore(&registry_lock, flags);
 	kvm_meter_guard_ended(kvm);
-	if (vm)
-		kvm_meter_retire_kick();
+	if (!vm)
+		return;
+	/* With interrupts off it is not KVM that says so: the VM has long gone. */
+	if (!irqs_disabled())
+		kvm_meter_probe_wait(vm);
+	kvm_meter_retire_kick();
 }
 
 /**
  * kvm_meter_vm_end_all() - Write everybody's final record
  * @vm_flags: added to kvm_meter_vm.flags
  *
- * Context: process; no hook runs any more.
+ * Context: process; no hook runs any more but that on the end of a VM, which does
+ * not find them from now on. The sampler is kept off: kvm_meter_active_pause().
  */
 void kvm_meter_vm_end_all(u32 vm_flags)
 {
@@ -447,6 +545,17 @@ bool kvm_meter_vm_ended(struct meter_vm *vm)
 	return ended;
 }
 
+/* VMs that have ended, and that the worker could not retire yet. */
+void kvm_meter_vm_todo_again(struct list_head *vms)
+{
+	unsigned long flags;
+
+	lockdep_assert_held(&vm_mutex);
+	raw_spin_lock_irqsave(&registry_lock, flags);
+	list_splice_tail(vms, &todo_vms);
+	raw_spin_unlock_irqrestore(&registry_lock, flags);
+}
+
 /* Give an ended VM's slots back. Its records have been wiped. */
 void kvm_meter_vm_free(struct meter_vm *vm)
 {
@@ -495,16 +604,17 @@ static bool reasons_read(const struct kvm_meter_vcpu *rec, u64 done,
 }
 
 /**
- * kvm_meter_vcpu_show() - Read a vCPU for sysfs and for the sums of its VM
+ * kvm_meter_vcpu_show_all() - Read a vCPU for sysfs and for the sums of its VM
  * @v: vCPU
  * @out: its counters at this moment; none ever goes back
  * @reasons: its reasons at the same moment, so that they add up to the exits;
  *	or NULL
+ * @sum: its histograms and nodes at the same moment are added to those here; or NULL
  *
  * Return: 0, or -ESTALE if @out is what was shown last time.
  */
-int kvm_meter_vcpu_show(struct meter_vcpu *v, struct kvm_meter_vcpu_head *out,
-			struct kvm_meter_vm_reason *reasons)
+int kvm_meter_vcpu_show_all(struct meter_vcpu *v, struct kvm_meter_vcpu_head *out,
+			    struct kvm_meter_vm_reason *reasons, struct kvm_meter_vm *sum)
 {
 	unsigned long flags;
 	int tries;
@@ -524,6 +634,15 @@ int kvm_meter_vcpu_show(struct meter_vcpu *v, struct kvm_meter_vcpu_head *out,
 			v->shown = *out;
 			if (out->state != KVM_METER_ENDED)
 				v->rec->wall_ns = out->wall_ns;
+			if (sum) {
+				/* A late event may come yet, of an exit before that. */
+				if (meter_exit_style == METER_EXIT_EARLY)
+					kvm_meter_place_upto(v, out->guest_ns);
+				else
+					kvm_meter_place_settle(v);
+				account_sum_arrays(sum, v->rec);
+				kvm_meter_place_settle(v);
+			}
 			raw_spin_unlock_irqrestore(&v->lock, flags);
 			return 0;
 		}
@@ -533,6 +652,8 @@ int kvm_meter_vcpu_show(struct meter_vcpu *v, struct kvm_meter_vcpu_head *out,
 	health_count(HEALTH_torn_reads);
 	raw_spin_lock_irqsave(&v->lock, flags);
 	*out = v->shown;
+	if (sum)
+		account_sum_arrays(sum, v->rec);
 	raw_spin_unlock_irqrestore(&v->lock, flags);
 	return -ESTALE;
 }
@@ -540,7 +661,10 @@ int kvm_meter_vcpu_show(struct meter_vcpu *v, struct kvm_meter_vcpu_head *out,
 int kvm_meter_registry_init(unsigned int slots)
 {
 	unsigned int i;
+	int ret = kvm_meter_process_init(slots);
 
+	if (ret)
+		return ret;
 	meter_vcpus = kvcalloc(slots, sizeof(*meter_vcpus), GFP_KERNEL);
 	meter_vms = kvcalloc(slots, sizeof(*meter_vms), GFP_KERNEL);
 	if (!meter_vcpus || !meter_vms) {
@@ -561,6 +685,7 @@ int kvm_meter_registry_init(unsigned int slots)
 		v->key_cpu = -1;
 		list_add_tail(&v->link, &free_vcpus);
 		vm->rec = kvm_meter_map_vm(i);
+		spin_lock_init(&vm->probe_lock);
 		INIT_LIST_HEAD(&vm->todo);
 		INIT_LIST_HEAD(&vm->vcpus);
 		list_add_tail(&vm->link, &free_vms);
@@ -570,6 +695,7 @@ int kvm_meter_registry_init(unsigned int slots)
 
 void kvm_meter_registry_exit(void)
 {
+	kvm_meter_process_exit();
 	kvfree(meter_vcpus);
 	kvfree(meter_vms);
 	meter_vcpus = NULL;

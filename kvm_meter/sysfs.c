@@ -6,9 +6,11 @@
 #include <linux/module.h>
 #include <linux/sysfs.h>
 
+#include "active.h"
 #include "control.h"
 #include "health.h"
 #include "maps.h"
+#include "sysfs_energy.h"
 
 struct kobject *meter_vms_dir;
 static struct kobject *root;
@@ -90,6 +92,33 @@ static struct attribute *health_attrs[] = { METER_HEALTH(H) NULL };
 
 static const struct attribute_group health_group = { .name = "health", .attrs = health_attrs };
 
+/* active/: one file per line of METER_ACTIVE */
+struct active_attr {
+	struct kobj_attribute attr;
+	enum meter_active what;
+};
+
+static ssize_t active_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
+{
+	enum meter_active what = container_of(attr, struct active_attr, attr)->what;
+
+	return sysfs_emit(buf, "%lld\n", atomic64_read(&meter_active[what]));
+}
+
+#define A(name, desc)							\
+	static struct active_attr active_##name = {			\
+		.attr = __ATTR(name, 0444, active_show, NULL),		\
+		.what = ACTIVE_##name,					\
+	};
+METER_ACTIVE(A)
+#undef A
+
+#define A(name, desc) &active_##name.attr.attr,
+static struct attribute *active_attrs[] = { METER_ACTIVE(A) NULL };
+#undef A
+
+static const struct attribute_group active_group = { .name = "active", .attrs = active_attrs };
+
 /* maps/: the BPF maps' ids */
 static ssize_t map_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
 {
@@ -108,7 +137,9 @@ static const struct attribute_group map_group = { .name = "maps", .attrs = map_a
 static const struct attribute_group *groups[] = {
 	&root_group,
 	&health_group,
+	&active_group,
 	&map_group,
+	&meter_energy_group,
 	NULL
 };
 

@@ -11,6 +11,7 @@
 
 #include "btf_file.h"
 #include "hooks.h"
+#include "tapfile.h"
 
 #define EVMCS_PARAM	"/sys/module/kvm_intel/parameters/enlightened_vmcs"
 
@@ -104,6 +105,8 @@ const char *kvm_meter_vendor_check(enum kvm_meter_vendor *vendor, int *err)
 	}
 	kvm_meter_hook_sched_layout(btf_member_offset(&vmlinux, NULL, "cfs_rq",
 						      "throttle_count"));
+	/* If it is there yet; otherwise when it comes. */
+	kvm_meter_tun_layout(&vmlinux);
 	if (boot_cpu_has(X86_FEATURE_SVM)) {
 		*vendor = KVM_METER_VENDOR_AMD;
 		text = check_svm(&vmlinux, err);

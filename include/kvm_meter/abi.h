@@ -32,19 +32,24 @@
 #include "metrics.h"
 
 /* Raised whenever a layout below changes. */
-#define KVM_METER_ABI_VERSION	1
+#define KVM_METER_ABI_VERSION	5
 
 /* One slot per reason in the vendor's table, the last one for unknown codes. */
 #define KVM_METER_REASONS	128
 #define KVM_METER_REASON_UNKNOWN (KVM_METER_REASONS - 1)
 
 /*
- * Histogram of the time from an exit to the next entry. Bucket i counts times
+ * Histogram of times: of a reason, from an exit to the next entry; others are in
+ * KVM_METER_HISTS. Bucket i counts times
  * in [2^(i + 6), 2^(i + 7)) ns; the first one all that is shorter, the last
  * one (from 2^29 ns, about half a second) all that is longer.
  */
 #define KVM_METER_HIST		24
 #define KVM_METER_HIST_SHIFT	6
+
+/* Places for nodes in a record. */
+#define KVM_METER_NODES		16
+#define KVM_METER_NODE_NONE	0xffffffffu
 
 enum kvm_meter_vendor {
 	KVM_METER_VENDOR_NONE,
@@ -64,14 +69,49 @@ enum kvm_meter_state {
 	KVM_METER_ENDED,	/* nothing: the vCPU or the meter has gone */
 };
 
+/* kvm_meter_vcpu.wait_kind: how the wait looks to the guest */
+#define KVM_METER_WAIT_STARVED	0x1	/* it has no steal clock: it is not told */
+#define KVM_METER_WAIT_IDLE	0x2	/* it had halted the vCPU */
+
+/*
+ * kvm_meter_vcpu.place: where guest time since placed_ns belongs. What the sibling
+ * of its CPU does, in the lowest bits; of several siblings, the last of these.
+ */
+#define KVM_METER_BESIDE	0x7
+#define KVM_METER_BESIDE_NONE	0	/* it has no CPU, or none of this host has siblings */
+#define KVM_METER_BESIDE_IDLE	1	/* smt_idle_ns */
+#define KVM_METER_BESIDE_OWN	2	/* smt_own_ns */
+#define KVM_METER_BESIDE_HOST	3	/* smt_host_ns */
+#define KVM_METER_BESIDE_OTHER	4	/* smt_other_ns */
+#define KVM_METER_PLACE_APART	0x8	/* promise_apart_ns */
+#define KVM_METER_PLACE_CROWDED	0x10	/* promise_crowded_ns */
+#define KVM_METER_PLACE_REMOTE	0x20	/* remote_ns */
+
+/* kvm_meter_info.host */
+#define KVM_METER_HOST_SMT	0x1	/* CPUs have siblings */
+#define KVM_METER_HOST_NUMA	0x2	/* there is more than one node */
+
 /* kvm_meter_vm.flags */
 #define KVM_METER_VM_FOUND	0x1	/* ran before the meter came */
 #define KVM_METER_VM_DISARMED	0x2	/* ended because the meter was disarmed */
 #define KVM_METER_VM_PARTIAL	0x4	/* some of its vCPUs found no slot */
+#define KVM_METER_VM_MADE_UP	0x8	/* energy is made up, for tests */
+
+/* In place of a number that the host does not have. */
+#define KVM_METER_NONE		(~0ull)
+
+/* kvm_meter_info.energy_kind */
+enum kvm_meter_energy {
+	KVM_METER_ENERGY_NONE,		/* the host counts none */
+	KVM_METER_ENERGY_COUNTED,	/* by its hardware */
+	KVM_METER_ENERGY_MADE_UP,	/* for tests: not to be billed */
+};
 
 #define __KVM_METER_C(name, desc)	__u64 name;
 #define __KVM_METER_F(type, name, desc)	type name;
 #define __KVM_METER_S(len, name, desc)	char name[len];
+#define __KVM_METER_H(name, desc)	__u64 name[KVM_METER_HIST];
+#define __KVM_METER_N(name, desc)	__u64 name[KVM_METER_NODES];
 
 /* One exit reason of one vCPU. */
 struct kvm_meter_reason {
@@ -86,7 +126,7 @@ struct kvm_meter_vm_reason {
 	__u64 time_ns;
 };
 
-/* struct kvm_meter_vcpu without its reasons: what kvm_meter_read() fills. */
+/* What struct kvm_meter_vcpu begins with: what kvm_meter_read() fills. */
 struct kvm_meter_vcpu_head {
 	KVM_METER_VCPU_HOT(__KVM_METER_F)
 	KVM_METER_COUNTERS(__KVM_METER_C)
@@ -98,14 +138,28 @@ struct kvm_meter_vcpu {
 	KVM_METER_VCPU_HOT(__KVM_METER_F)
 	KVM_METER_COUNTERS(__KVM_METER_C)
 	KVM_METER_VCPU_IDENT(__KVM_METER_F)
+	KVM_METER_HISTS(__KVM_METER_H)
+	KVM_METER_VCPU_NODES(__KVM_METER_N)
 	struct kvm_meter_reason reasons[KVM_METER_REASONS];
+};
+
+/* What is known of a VM's memory; kvm_meter_vm has the same fields. */
+struct kvm_meter_memory {
+	KVM_METER_VM_MEMORY(__KVM_METER_F)
+	KVM_METER_VM_MEMORY_SLOW(__KVM_METER_F)
 };
 
 /* BPF maps kvm_meter_vm (running VMs) and kvm_meter_ended (final records). */
 struct kvm_meter_vm {
 	KVM_METER_VM_HEAD(__KVM_METER_F)
 	KVM_METER_COUNTERS(__KVM_METER_C)
+	KVM_METER_VM_COUNTERS(__KVM_METER_C)
+	KVM_METER_VM_ENERGY(__KVM_METER_C)
 	KVM_METER_VM_STRINGS(__KVM_METER_S)
+	KVM_METER_VM_MEMORY(__KVM_METER_F)
+	KVM_METER_VM_MEMORY_SLOW(__KVM_METER_F)
+	KVM_METER_HISTS(__KVM_METER_H)
+	KVM_METER_VM_NODES(__KVM_METER_N)
 	struct kvm_meter_vm_reason reasons[KVM_METER_REASONS];
 };
 
@@ -113,6 +167,8 @@ struct kvm_meter_vm {
 struct kvm_meter_owner {
 	KVM_METER_OWNER_HEAD(__KVM_METER_F)
 	KVM_METER_COUNTERS(__KVM_METER_C)
+	KVM_METER_VM_COUNTERS(__KVM_METER_C)
+	KVM_METER_VM_ENERGY(__KVM_METER_C)
 };
 
 struct kvm_meter_reason_name {
@@ -123,6 +179,7 @@ struct kvm_meter_reason_name {
 /* BPF map kvm_meter_info: what the other maps mean. One element. */
 struct kvm_meter_info {
 	KVM_METER_INFO_HEAD(__KVM_METER_F)
+	KVM_METER_ENERGY(__KVM_METER_F)
 	struct kvm_meter_reason_name names[KVM_METER_REASONS];
 };
 
@@ -139,12 +196,13 @@ struct kvm_meter_info {
 #endif
 
 __kvm_meter_assert(sizeof(struct kvm_meter_reason) == 208);
-__kvm_meter_assert(sizeof(struct kvm_meter_vcpu_head) == 192);
-__kvm_meter_assert(sizeof(struct kvm_meter_vcpu) == 192 + 128 * 208);
+__kvm_meter_assert(sizeof(struct kvm_meter_vcpu_head) == 320);
+__kvm_meter_assert(sizeof(struct kvm_meter_vcpu) == 320 + 2 * 192 + 128 + 128 * 208);
 __kvm_meter_assert(sizeof(struct kvm_meter_vcpu) % 64 == 0);
-__kvm_meter_assert(sizeof(struct kvm_meter_vm) == 72 + 104 + 360 + 128 * 16);
-__kvm_meter_assert(sizeof(struct kvm_meter_owner) == 32 + 104);
-__kvm_meter_assert(sizeof(struct kvm_meter_info) == 56 + 128 * 36);
+__kvm_meter_assert(sizeof(struct kvm_meter_vm) ==
+		   88 + 216 + 64 + 16 + 360 + 96 + 2 * 192 + 2 * 128 + 128 * 16);
+__kvm_meter_assert(sizeof(struct kvm_meter_owner) == 32 + 216 + 64 + 16);
+__kvm_meter_assert(sizeof(struct kvm_meter_info) == 80 + 56 + 128 * 36);
 
 /**
  * kvm_meter_tsc_to_ns() - Convert a time stamp to the meter clock
@@ -193,11 +251,14 @@ static inline void kvm_meter_charge(struct kvm_meter_vcpu_head *h, __u64 now)
 		h->host_ns += ns;
 		break;
 	case KVM_METER_THROTTLED:
-		h->throttled_ns += ns;
-		h->steal_ns += ns;
-		break;
 	case KVM_METER_STEAL:
 		h->steal_ns += ns;
+		if (h->state == KVM_METER_THROTTLED)
+			h->throttled_ns += ns;
+		if (h->wait_kind & KVM_METER_WAIT_STARVED)
+			h->starved_ns += ns;
+		if (h->wait_kind & KVM_METER_WAIT_IDLE)
+			h->steal_idle_ns += ns;
 		break;
 	case KVM_METER_BLOCKED:
 		h->blocked_ns += ns;
@@ -211,6 +272,41 @@ static inline void kvm_meter_charge(struct kvm_meter_vcpu_head *h, __u64 now)
 	}
 	h->since_ns += ns;
 	h->wall_ns = h->since_ns - h->first_ns;
+}
+
+/**
+ * kvm_meter_place() - Charge guest time to the place where it was
+ * @h: record, or a consistent copy of one
+ * @guest_ns: its guest time as of now; a value before placed_ns charges nothing
+ *
+ * Return: what was charged.
+ */
+static inline __u64 kvm_meter_place(struct kvm_meter_vcpu_head *h, __u64 guest_ns)
+{
+	__u64 ns = guest_ns > h->placed_ns ? guest_ns - h->placed_ns : 0;
+
+	switch (h->place & KVM_METER_BESIDE) {
+	case KVM_METER_BESIDE_IDLE:
+		h->smt_idle_ns += ns;
+		break;
+	case KVM_METER_BESIDE_OWN:
+		h->smt_own_ns += ns;
+		break;
+	case KVM_METER_BESIDE_HOST:
+		h->smt_host_ns += ns;
+		break;
+	case KVM_METER_BESIDE_OTHER:
+		h->smt_other_ns += ns;
+		break;
+	}
+	if (h->place & KVM_METER_PLACE_APART)
+		h->promise_apart_ns += ns;
+	if (h->place & KVM_METER_PLACE_CROWDED)
+		h->promise_crowded_ns += ns;
+	if (h->place & KVM_METER_PLACE_REMOTE)
+		h->remote_ns += ns;
+	h->placed_ns += ns;
+	return ns;
 }
 
 /**
@@ -292,6 +388,37 @@ static inline int kvm_meter_read(const struct kvm_meter_vcpu *rec,
 		if (!out->vm_id || out->state == KVM_METER_FREE)
 			return KVM_METER_READ_FREE;
 		kvm_meter_charge(out, now);
+		kvm_meter_place(out, out->guest_ns);
+		return 0;
+	}
+	return KVM_METER_READ_AGAIN;
+}
+
+/**
+ * kvm_meter_read_nodes() - Read a vCPU's guest time by node as it is now
+ * @rec: element of kvm_meter_vcpu
+ * @out: KVM_METER_NODES times; their sum is guest_ns
+ *
+ * Return: as kvm_meter_read().
+ */
+static inline int kvm_meter_read_nodes(const struct kvm_meter_vcpu *rec, __u64 *out)
+{
+	struct kvm_meter_vcpu_head head;
+	int tries;
+
+	for (tries = 0; tries < KVM_METER_READ_TRIES; tries++) {
+		__u64 done = kvm_meter_read_begin(rec);
+		__u64 now;
+
+		memcpy(&head, rec, sizeof(head));
+		memcpy(out, rec->node_guest_ns, sizeof(rec->node_guest_ns));
+		now = kvm_meter_tsc_to_ns(__kvm_meter_tsc(), head.clock_mult);
+		if (kvm_meter_read_retry(rec, done))
+			continue;
+		if (!head.vm_id || head.state == KVM_METER_FREE)
+			return KVM_METER_READ_FREE;
+		kvm_meter_charge(&head, now);
+		out[head.node % KVM_METER_NODES] += kvm_meter_place(&head, head.guest_ns);
 		return 0;
 	}
 	return KVM_METER_READ_AGAIN;
@@ -321,8 +448,14 @@ static inline void kvm_meter_monotonic(struct kvm_meter_vcpu_head *out,
 	/* All but the four, which are corrected together below. */
 	__KVM_METER_MAX(throttled_ns, "")
 	__KVM_METER_MAX(blocked_ns, "")
+	__KVM_METER_MAX(starved_ns, "")
+	__KVM_METER_MAX(steal_idle_ns, "")
 	if (floor[2] < out->throttled_ns)
 		floor[2] = out->throttled_ns;
+	if (floor[2] < out->starved_ns)
+		floor[2] = out->starved_ns;
+	if (floor[2] < out->steal_idle_ns)
+		floor[2] = out->steal_idle_ns;
 	if (floor[3] < out->blocked_ns)
 		floor[3] = out->blocked_ns;
 	for (i = 0; i < 4; i++) {

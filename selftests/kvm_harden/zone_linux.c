@@ -10,7 +10,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <glob.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -21,8 +20,8 @@
 #include <unistd.h>
 
 #define DIR		"/tmp/kvm_harden_linux"
-#define BOOT_MS		(150000)
-#define ROUND_MS	(30000)
+#define BOOT_MS		150000
+#define ROUND_MS	30000
 #define NICS		2		/* kvmhl0 by QEMU, kvmhl1 by vhost */
 #define NIC		"kvmhl"
 
@@ -48,25 +47,6 @@ static void end_all(void)
 	for (int i = 0; i < NICS; i++)
 		run_shell(NULL, 0, "ip link del " NIC "%d 2>/dev/null", i);
 	run_shell(NULL, 0, "rm -rf " DIR);
-}
-
-static void need(const char *what)
-{
-	if (run_shell(NULL, 0, "command -v %s >/dev/null", what))
-		tap_skip("no %s", what);
-}
-
-static const char *find_kernel(void)
-{
-	static char path[256];
-	char buf[256];
-
-	run_shell(buf, sizeof(buf), "ls /boot/vmlinuz-$(uname -r) "
-		  "/usr/lib/modules/$(uname -r)/vmlinuz 2>/dev/null | head -n 1");
-	snprintf(path, sizeof(path), "%.*s", (int)strcspn(buf, "\n"), buf);
-	if (!*path)
-		tap_skip("no kernel image for the guest");
-	return path;
 }
 
 /* A tap device and a socket that sees what comes out of it. */
@@ -239,14 +219,14 @@ static __u64 guest_page(void)
 
 static void test_attacks(void)
 {
-	const char *kernel = find_kernel();
+	const char *kernel = kernel_image();
 	struct round open, again;
 	long long zone;
 	__u64 ids[2], gpa;
 
 	need_cpus(2);
-	need("qemu-system-x86_64");
-	need("busybox");
+	need_command("qemu-system-x86_64");
+	need_command("busybox");
 	tap_at_end(end_all);
 	REQUIRE(!run_shell(NULL, 0, "mkdir -p " DIR " && truncate -s 1M " DIR "/disk && "
 			   "guest/initramfs.sh " DIR), "the initramfs was not made");

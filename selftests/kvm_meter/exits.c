@@ -99,7 +99,7 @@ static void test_hlt_irqchip(void)
 	vcpu_run(v);
 	/* KVM may deliver one that had expired already; each has its EOI. */
 	irqs = v->data->irqs;
-	EXPECT_NEAR(irqs, 200, 2, "timer interrupts");
+	EXPECT(irqs >= 200 && irqs <= 202, "timer interrupts: %llu", irqs);
 	/* A timer that fires before the HLT makes the guest skip it or repeat it. */
 	EXPECT_NEAR(count(R_HLT) - hlts, 200, 20, R_HLT);
 	if (!kvm_is_intel())

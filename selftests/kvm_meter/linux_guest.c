@@ -7,7 +7,6 @@
 #include "meter.h"
 #include "vmm.h"
 
-#include <glob.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,24 +44,6 @@ static void end_all(void)
 	if (other)
 		end_child(other);
 	run_shell(NULL, 0, "rm -rf " DIR);
-}
-
-static const char *find_kernel(void)
-{
-	static const char *const where[] = {
-		"/boot/vmlinuz-*", "/usr/lib/modules/*/vmlinuz", "/lib/modules/*/vmlinuz",
-	};
-	static char path[256];
-	glob_t g;
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(where); i++) {
-		if (!glob(where[i], 0, NULL, &g) && g.gl_pathc) {
-			snprintf(path, sizeof(path), "%s", g.gl_pathv[g.gl_pathc - 1]);
-			globfree(&g);
-			return path;
-		}
-	}
-	return NULL;
 }
 
 static void run_qemu(void *kernel)
@@ -151,16 +132,12 @@ static void test_linux(void)
 	char line_a[256], line_b[256];
 	struct meter_snap a, b;
 	struct meter_map map;
-	const char *kernel = find_kernel();
+	const char *kernel = kernel_image();
 	__u64 ids[2], told;
 
 	need_cpus(2);
-	if (!kernel)
-		tap_skip("no kernel image for the guest");
-	if (run_shell(NULL, 0, "command -v qemu-system-x86_64 >/dev/null"))
-		tap_skip("no qemu-system-x86_64");
-	if (run_shell(NULL, 0, "command -v busybox >/dev/null"))
-		tap_skip("no busybox");
+	need_command("qemu-system-x86_64");
+	need_command("busybox");
 	REQUIRE(!run_shell(NULL, 0, "%s", make_initramfs), "the initramfs was not made");
 	pin_thread(0, 0);
 	cgroup_create("kvm_meter_linux");

@@ -10,7 +10,8 @@
 
 /*
  * Each file under @root is in @doc, where <anything> stands for one component;
- * each path of @doc is there, but for those that have @without in it.
+ * each path of @doc is there, but for those that have one of @without's words in it,
+ * which are apart by '|'.
  */
 void expect_documented(const char *doc, const char *root, const char *without);
 

@@ -108,6 +108,16 @@ program guest_spin
 	je	guest_spin
 	jmp	guest_done
 
+program guest_pause
+	mov	$64, %ecx
+1:	pause
+	dec	%ecx
+	jnz	1b
+	incq	GUEST_PROGRESS(%rdi)
+	cmpq	$0, GUEST_STOP(%rdi)
+	je	guest_pause
+	jmp	guest_done
+
 program guest_spin_io
 	out	%al, $GUEST_PORT
 	incq	GUEST_PROGRESS(%rdi)

@@ -61,6 +61,7 @@ extern const char guest_wrmsr[];	/* count WRMSRs */
 extern const char guest_hlt[];		/* count HLTs, interrupts off */
 extern const char guest_timer[];	/* count HLTs, each ended by a timer after arg ns */
 extern const char guest_spin[];		/* no exits, until stop */
+extern const char guest_pause[];	/* PAUSEs, as in waiting for a lock, until stop */
 extern const char guest_spin_io[];	/* OUTs, until stop */
 extern const char guest_spin_cpuid[];	/* CPUIDs, until stop */
 extern const char guest_work_io[];	/* count times: arg loops of work, an OUT */

@@ -66,6 +66,7 @@ __u64 meter_reason_count(__u64 vm, int vcpu, const char *names);
 #define R_IO	"io|IO_INSTRUCTION"
 #define R_CPUID	"cpuid|CPUID"
 #define R_HLT	"hlt|HLT"
+#define R_PAUSE	"pause|PAUSE_INSTRUCTION"
 #define R_MSR	"msr|MSR_READ|MSR_WRITE"
 #define R_MMIO	"npf|EPT_VIOLATION|EPT_MISCONFIG"
 
@@ -97,6 +98,16 @@ void meter_wait_ended(const struct meter_map *m, __u64 vm, struct kvm_meter_vm *
 
 /* kvm_meter_read(), also while the writer's CPU is taken away; fails the test. */
 void meter_read(const struct kvm_meter_vcpu *rec, struct kvm_meter_vcpu_head *out);
+
+/* All of a vCPU's record but its reasons, as it stands: not brought up to now. */
+struct meter_raw {
+	struct kvm_meter_vcpu_head h;
+
+	KVM_METER_HISTS(__KVM_METER_H)
+};
+
+void meter_read_raw(const struct kvm_meter_vcpu *rec, struct meter_raw *out);
+__u64 meter_hist_sum(const __u64 *hist);
 
 /* A vCPU's counters and the VMM's clock at the same moment. */
 struct meter_snap {

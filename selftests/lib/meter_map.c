@@ -133,6 +133,36 @@ void meter_read(const struct kvm_meter_vcpu *rec, struct kvm_meter_vcpu_head *ou
 		rec->vcpu_id, rec->state, rec->seq, rec->entries + rec->exits + rec->moves);
 }
 
+static bool read_raw(const struct kvm_meter_vcpu *rec, struct meter_raw *out)
+{
+	__u64 done = kvm_meter_read_begin(rec);
+
+	memcpy(&out->h, rec, sizeof(out->h));
+#define COPY(name, desc) memcpy(out->name, rec->name, sizeof(out->name));
+	KVM_METER_HISTS(COPY)
+#undef COPY
+	return !kvm_meter_read_retry(rec, done);
+}
+
+void meter_read_raw(const struct kvm_meter_vcpu *rec, struct meter_raw *out)
+{
+	bool got = false;
+
+	for (int i = 0; i < READ_TRIES && !got; i++)
+		got = read_raw(rec, out);
+	REQUIRE(WAIT_FOR(got || read_raw(rec, out), 1000), "no consistent copy of VM %llu, vCPU %u",
+		rec->vm_id, rec->vcpu_id);
+}
+
+__u64 meter_hist_sum(const __u64 *hist)
+{
+	__u64 sum = 0;
+
+	for (int i = 0; i < KVM_METER_HIST; i++)
+		sum += hist[i];
+	return sum;
+}
+
 void meter_snap(const struct kvm_meter_vcpu *rec, struct meter_snap *s)
 {
 	__u64 best = ~0ull;
@@ -171,7 +201,7 @@ void meter_check_pair(const struct kvm_meter_vcpu_head *a, const struct kvm_mete
 
 void meter_diag_delta(const char *what, const struct meter_snap *a, const struct meter_snap *b)
 {
-	char text[1024];
+	char text[4096];
 	int len = snprintf(text, sizeof(text), "%s, in %llu us:", what, (b->raw - a->raw) / 1000);
 
 #define SHOW(name, desc)						\

@@ -207,12 +207,20 @@ static void meter_dir(char *buf, size_t size, __u64 vm, int vcpu)
 		snprintf(buf, size, "vms/%llu/vcpus/%d", vm, vcpu);
 }
 
+/* A counter that not every host has is 0 in the maps and no file. */
+static __u64 read_counter(const char *dir, const char *name)
+{
+	bool optional = !strncmp(name, "smt_", 4) || !strcmp(name, "remote_ns");
+
+	return optional && !meter_exists("%s/%s", dir, name) ? 0 : meter_u64("%s/%s", dir, name);
+}
+
 void meter_counters(__u64 vm, int vcpu, struct meter_counters *c)
 {
 	char dir[64];
 
 	meter_dir(dir, sizeof(dir), vm, vcpu);
-#define READ(name, desc)	c->name = meter_u64("%s/" #name, dir);
+#define READ(name, desc)	c->name = read_counter(dir, #name);
 	KVM_METER_COUNTERS(READ)
 #undef READ
 }

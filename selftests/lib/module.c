@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -41,6 +42,12 @@ bool module_loaded(const char *name)
 	return file_exists(path);
 }
 
+/* Beside guests that compute on all CPUs: in turn with them it takes twice as long. */
+static void hurry(bool on)
+{
+	setpriority(PRIO_PROCESS, 0, on ? -20 : 0);
+}
+
 int module_load(const char *name, const char *params)
 {
 	const char *path = module_path(name);
@@ -48,16 +55,21 @@ int module_load(const char *name, const char *params)
 
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	REQUIRE(fd >= 0, "%s: %s", path, strerror(errno));
+	hurry(true);
 	ret = syscall(SYS_finit_module, fd, params ? params : "", 0) ? -errno : 0;
+	hurry(false);
 	close(fd);
 	return ret;
 }
 
 int module_unload(const char *name)
 {
-	if (!syscall(SYS_delete_module, name, O_NONBLOCK))
-		return 0;
-	return -errno;
+	int ret;
+
+	hurry(true);
+	ret = syscall(SYS_delete_module, name, O_NONBLOCK) ? -errno : 0;
+	hurry(false);
+	return ret;
 }
 
 bool meter_loaded(void)

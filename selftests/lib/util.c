@@ -213,6 +213,25 @@ int run_shell(char *buf, size_t size, const char *fmt, ...)
 	return WIFEXITED(ret) ? WEXITSTATUS(ret) : -1;
 }
 
+const char *kernel_image(void)
+{
+	static char path[256];
+	char buf[256];
+
+	run_shell(buf, sizeof(buf), "ls /boot/vmlinuz-$(uname -r) "
+		  "/usr/lib/modules/$(uname -r)/vmlinuz 2>/dev/null | head -n 1");
+	snprintf(path, sizeof(path), "%.*s", (int)strcspn(buf, "\n"), buf);
+	if (!*path)
+		tap_skip("no kernel image for the guest");
+	return path;
+}
+
+void need_command(const char *name)
+{
+	if (run_shell(NULL, 0, "command -v %s >/dev/null", name))
+		tap_skip("no %s", name);
+}
+
 void *shared_page(void)
 {
 	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

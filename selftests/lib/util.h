@@ -64,6 +64,10 @@ int wait_child(pid_t pid);	/* exit status, or 128 + signal */
 /* A shell command: its exit status; what it printed, when @buf is set. */
 int run_shell(char *buf, size_t size, const char *fmt, ...) TAP_PRINTF(3, 4);
 
+/* For guests with a Linux of this host's; skip the test without. */
+const char *kernel_image(void);
+void need_command(const char *name);
+
 /* A page that parent and children share. */
 void *shared_page(void);
 

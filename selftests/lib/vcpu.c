@@ -208,6 +208,12 @@ void vcpu_pause(struct vcpu *v)
 	wait_until(&v->paused, 1);
 }
 
+void vcpu_pause_at_exit(struct vcpu *v)
+{
+	set_and_wake(&v->command, VCPU_PAUSE);
+	wait_until(&v->paused, 1);
+}
+
 void vcpu_resume(struct vcpu *v)
 {
 	set_and_wake(&v->command, VCPU_RUN);

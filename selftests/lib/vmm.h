@@ -89,6 +89,7 @@ void vcpu_wake(struct vcpu *v);	/* its thread only: runnable after HLT */
 void vcpu_start(struct vcpu *v, int cpu);
 void vcpu_kick(struct vcpu *v);
 void vcpu_pause(struct vcpu *v);	/* returns when it sleeps */
+void vcpu_pause_at_exit(struct vcpu *v); /* the same, of a guest that exits; no signal */
 void vcpu_resume(struct vcpu *v);
 void vcpu_join(struct vcpu *v);		/* wait for the end of the program */
 void vcpu_stop(struct vcpu *v);		/* end the thread wherever it is */

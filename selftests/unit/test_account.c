@@ -66,6 +66,65 @@ static void test_open_clear(void)
 	}
 }
 
+/* A wait is in the histogram once it is over, and in the times at once. */
+static void test_waits(void)
+{
+	struct kvm_meter_vcpu_head out;
+	static struct kvm_meter_vm vm;
+
+	open_record(9, 1000);
+	account_wait(&rec, 2000, KVM_METER_STEAL, KVM_METER_WAIT_STARVED, false);
+	EXPECT_EQ(rec.preemptions, 1, "preemptions");
+	EXPECT_EQ(rec.waits, 0, "waits while the first one lasts");
+	out = *account_head(&rec);
+	kvm_meter_charge(&out, 2700);
+	EXPECT_EQ(out.starved_ns, 700, "starved_ns of a wait that lasts");
+	account_move(&rec, 3000, KVM_METER_HOST);
+	EXPECT_EQ(rec.waits, 1, "waits");
+	EXPECT_EQ(rec.starved, 1, "starved");
+	EXPECT_EQ(rec.wait_hist[kvm_meter_hist_bucket(1000)], 1, "its bucket");
+	EXPECT_EQ(rec.starved_ns, 1000, "starved_ns");
+	EXPECT_EQ(rec.steal_idle_ns, 0, "steal_idle_ns");
+	account_move(&rec, 4000, KVM_METER_IDLE);
+	account_wait(&rec, 5000, KVM_METER_THROTTLED, KVM_METER_WAIT_IDLE, true);
+	account_move(&rec, 5001, KVM_METER_HOST);
+	EXPECT_EQ(rec.wakeups, 1, "wakeups");
+	EXPECT_EQ(rec.waits, 2, "waits");
+	EXPECT_EQ(rec.starved, 1, "starved after a wait that the guest knows of");
+	EXPECT_EQ(rec.wait_hist[0], 1, "the shortest bucket");
+	EXPECT_EQ(rec.steal_idle_ns, 1, "steal_idle_ns");
+	EXPECT_EQ(rec.throttled_ns, 1, "throttled_ns");
+	EXPECT_EQ(rec.steal_ns, 1001, "steal_ns");
+	/* A clock that stands before the wait began. */
+	account_wait(&rec, 6000, KVM_METER_STEAL, 0, false);
+	account_move(&rec, 5500, KVM_METER_ENDED);
+	EXPECT_EQ(rec.waits, 3, "waits, one with a clock that went back");
+	EXPECT_EQ(rec.wait_hist[0], 2, "its bucket");
+	EXPECT_EQ(rec.steal_ns, 1001, "steal_ns");
+	account_sum_arrays(&vm, &rec);
+	account_sum_arrays(&vm, &rec);
+	EXPECT_EQ(vm.wait_hist[0], 4, "the VM's histogram");
+	account_clear(&rec);
+	EXPECT_EQ(rec.wait_hist[0] | rec.waits | rec.wait_kind, 0, "after clear");
+}
+
+/* An exit for PAUSE is one more exit. */
+static void test_spin(void)
+{
+	open_record(9, 1000);
+	for (int i = 0; i < 4; i++) {
+		account_entry_fast(&rec, &rec.reasons[1], 2000 + i * 10);
+		account_exit_spin(&rec, &rec.reasons[1], 2005 + i * 10, i & 1);
+		EXPECT(stable(), "after an exit");
+	}
+	EXPECT_EQ(rec.spin_exits, 4, "spin_exits");
+	EXPECT_EQ(rec.spin_on_preempted, 2, "spin_on_preempted");
+	EXPECT_EQ(rec.exits, 4, "exits");
+	EXPECT_EQ(rec.reasons[1].count, 4, "count");
+	EXPECT_EQ(rec.guest_ns, 20, "guest_ns");
+	account_clear(&rec);
+}
+
 static void test_sums(void)
 {
 	static struct kvm_meter_vm vm;
@@ -88,6 +147,17 @@ static void test_sums(void)
 	account_sum_owner(&owner, &vm);
 	EXPECT_EQ(owner.vms, 2, "vms");
 	EXPECT_EQ(owner.exits, 28, "exits of the owner");
+	/* What no VM had is not known, what one had is its. */
+	owner.energy_uj = KVM_METER_NONE;
+	vm.energy_uj = KVM_METER_NONE;
+	account_sum_owner(&owner, &vm);
+	EXPECT_EQ(owner.energy_uj, KVM_METER_NONE, "energy_uj of VMs without");
+	vm.energy_uj = 5;
+	account_sum_owner(&owner, &vm);
+	account_sum_owner(&owner, &vm);
+	vm.energy_uj = KVM_METER_NONE;
+	account_sum_owner(&owner, &vm);
+	EXPECT_EQ(owner.energy_uj, 10, "energy_uj of two with and two without");
 }
 
 static int stop;
@@ -104,7 +174,8 @@ static void *writer(void *arg)
 		for (int i = 0; i < 1000; i++) {
 			unsigned int r = rand_r(&seed) % KVM_METER_REASONS;
 
-			account_move(&rec, now += 3, KVM_METER_STEAL);
+			account_wait(&rec, now += 3, KVM_METER_STEAL, KVM_METER_WAIT_STARVED,
+				     i & 1);
 			account_move(&rec, now += 3, KVM_METER_HOST);
 			account_entry_fast(&rec, &rec.reasons[r], now += 5);
 			account_exit_fast(&rec, &rec.reasons[r], now += 7);
@@ -132,6 +203,9 @@ static void *reader(void *arg)
 			EXPECT(h.entries - h.exits <= 1, "a torn read: %llu entries, %llu exits",
 			       h.entries, h.exits);
 			EXPECT_EQ(h.guest_ns, h.exits * 7, "a torn read: guest_ns");
+			EXPECT_EQ(h.waits + (h.state == KVM_METER_STEAL),
+				  h.preemptions + h.wakeups, "a torn read: waits");
+			EXPECT_EQ(h.starved_ns, h.steal_ns, "a torn read: starved_ns");
 			EXPECT_EQ(h.tid, 77, "a torn read: tid");
 		}
 		if (kvm_meter_read_reason(&rec, 4, &r))
@@ -166,6 +240,8 @@ static void test_race(void)
 
 static const struct tap_test tests[] = {
 	{ "a record's life, three times in one slot", test_open_clear, 0 },
+	{ "waits, while they last and when they are over", test_waits, 0 },
+	{ "exits for PAUSE", test_spin, 0 },
 	{ "sums by VM and by owner", test_sums, 0 },
 	{ "readers beside a writer see no torn record", test_race, 0 },
 };
