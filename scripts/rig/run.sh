@@ -8,8 +8,9 @@
 #   --machine SHAPE    a shape by its name in selftests/machines
 #   --smp SMP          QEMU's -smp (2)       --mem SIZE    memory (2G)
 #   --tcg-thread MODE  emulate CPUs in turn by a clock that counts instructions
-#                      (counted, the default), in parallel (multi), or in turn by
-#                      the machine's clock (single)
+#                      (counted, the default; fine: four times as many in a
+#                      second), in parallel (multi), or in turn by the machine's
+#                      clock (single)
 #   --icount           a nanosecond is an instruction: repeatable; one CPU; AMD
 #   --timeout S        give up after S seconds (600)
 #   --payload DIR      comes to lie in /run/rig/tree; the command starts there
@@ -51,7 +52,8 @@ options()
 		--icount)	icount=1 smp=1 ;;
 		--only)		shift ;; # of a shape, for check.sh
 		--timeout)	timeout=$2; shift ;;
-		--payload)	payload=${2:?}; shift ;;
+		--payload)	payload=$2; shift
+				[ -n "$payload" ] || die "--payload: no directory" ;;
 		--out)		out=$2; shift ;;
 		--append)	append+=" $2"; shift ;;
 		--qemu)		read -ra more <<<"$2"; qemu+=("${more[@]}"); shift ;;
