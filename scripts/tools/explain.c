@@ -32,7 +32,7 @@ static void advice(const struct km_sum *s)
 }
 
 static void explain(const struct km *km, const char *raw, ull id, unsigned int vcpus,
-		    const struct km_sum *s, bool ended)
+		    const struct km_sum *s, const struct kvm_meter_vm *rec, bool ended)
 {
 	const char *is = ended ? "was" : "has been";
 	char name[4 * KM_NAME_LEN], a[OUT_LEN], b[OUT_LEN];
@@ -48,6 +48,12 @@ static void explain(const struct km *km, const char *raw, ull id, unsigned int v
 	       percent(s->host_ns, s->wall_ns));
 	printf("it waited %s for a CPU (%.1f%%).\n", out_ns(s->steal_ns, b),
 	       percent(s->steal_ns, s->wall_ns));
+	printf("  Beside its vCPUs the VMM worked %s, and kernel threads %s.\n", out_ns(s->vmm_ns, a),
+	       out_ns(s->vhost_ns, b));
+	printf("  Its disks took %s bytes and gave %s; ", out_count(s->disk_write_bytes, a),
+	       out_count(s->disk_read_bytes, b));
+	printf("it sent %s bytes and received %s.\n", out_count(s->net_tx_bytes, a),
+	       out_count(s->net_rx_bytes, b));
 	n = km_top_reasons(s->r, order, KVM_METER_REASONS);
 	for (i = 0; i < n; i++)
 		if (s->r[order[i]].count > s->r[order[most]].count)
@@ -60,6 +66,8 @@ static void explain(const struct km *km, const char *raw, ull id, unsigned int v
 		printf("%s times, %s each.\n", out_count(r->count, a),
 		       out_ns(r->count ? r->time_ns / r->count : 0, b));
 	}
+	if (km_has_energy(rec))
+		printf("  Its vCPUs used %s of the host's energy.\n", km_energy(rec, a, sizeof(a)));
 	advice(s);
 	printf("\n");
 }
@@ -83,7 +91,8 @@ int cmd_explain(int argc, char **argv)
 		if (!km_matches(s.vm[i].id, &s.vm[i].rec, &s.vm[i].ident, only))
 			continue;
 		km_vm_total(&s.vm[i], &sum);
-		explain(&km, s.vm[i].ident.name, s.vm[i].id, s.vm[i].nvcpu, &sum, false);
+		explain(&km, s.vm[i].ident.name, s.vm[i].id, s.vm[i].nvcpu, &sum,
+			&s.vm[i].rec, false);
 		shown++;
 	}
 	for (i = 0; i < km.ended.n; i++) {
@@ -94,10 +103,11 @@ int cmd_explain(int argc, char **argv)
 			continue;
 #define COPY(field, desc) sum.field = rec.field;
 		KVM_METER_COUNTERS(COPY)
+		KVM_METER_VM_COUNTERS(COPY)
 #undef COPY
 		for (r = 0; r < KVM_METER_REASONS; r++)
 			sum.r[r] = rec.reasons[r];
-		explain(&km, id.name, rec.vm_id, rec.vcpus, &sum, true);
+		explain(&km, id.name, rec.vm_id, rec.vcpus, &sum, &rec, true);
 		shown++;
 	}
 	if (!shown && only)

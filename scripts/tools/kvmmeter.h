@@ -31,6 +31,7 @@ struct km {
 
 void km_open(struct km *km);
 const struct kvm_meter_vcpu *km_vcpu(const struct km *km, uint32_t i);
+bool km_here(const char *field);	/* does this host have what it counts? */
 bool km_read_vm(const struct km_map *map, uint32_t i, struct kvm_meter_vm *out);
 bool km_read_owner(const struct km_map *map, uint32_t i, struct kvm_meter_owner *out);
 const char *km_reason_name(const struct km *km, unsigned int i);
@@ -70,6 +71,7 @@ struct km_snap {
 /* Counters of a VM, or the difference between two moments. */
 struct km_sum {
 	KVM_METER_COUNTERS(__KVM_METER_C)
+	KVM_METER_VM_COUNTERS(__KVM_METER_C)	/* by km_vm_total() only */
 	struct kvm_meter_vm_reason r[KVM_METER_REASONS];
 };
 
@@ -81,6 +83,8 @@ bool km_matches(uint64_t id, const struct kvm_meter_vm *rec, const struct km_ide
 		const char *what);
 const struct km_vm *km_find_vm(const struct km_snap *s, const char *what);
 const struct km_vm *km_snap_vm(const struct km_snap *s, uint64_t vm_id);
+bool km_has_energy(const struct kvm_meter_vm *rec);
+const char *km_energy(const struct kvm_meter_vm *rec, char *buf, size_t len);
 void km_sum_add(struct km_sum *sum, const struct km_vcpu *now, const struct km_vcpu *prev);
 void km_vm_total(const struct km_vm *vm, struct km_sum *sum);
 unsigned int km_top_reasons(const struct kvm_meter_vm_reason *r, unsigned int *order,

@@ -12,6 +12,8 @@
 
 #define KM_TRIES	1000
 
+static uint32_t host;		/* what this host has, by kvm_meter_info */
+
 static int km_bpf(int cmd, union bpf_attr *attr)
 {
 	return syscall(__NR_bpf, cmd, attr, sizeof(*attr));
@@ -35,7 +37,7 @@ static int km_map_fd(const char *name)
 	attr.map_id = id;
 	fd = km_bpf(BPF_MAP_GET_FD_BY_ID, &attr);
 	if (fd < 0 && errno == EPERM)
-		km_die("no permission to open BPF map %s: run as root (CAP_SYS_ADMIN); /sys/kernel/kvm_meter/vms/ shows the same numbers as text",
+		km_die("no permission to open BPF map %s: run as root (CAP_SYS_ADMIN); /sys/kernel/kvm_meter/vms/ shows the same numbers as text, but for energy",
 		       name);
 	if (fd < 0)
 		km_die("cannot open BPF map %s (id %llu): %s; was the module reloaded this moment? Try again",
@@ -69,14 +71,31 @@ static void km_map_open(struct km_map *map, const char *name, size_t size)
 	close(fd);
 }
 
+/* Of one reading of energy, whatever else changes in it meanwhile. */
+static void copy_info(struct kvm_meter_info *to, const struct kvm_meter_info *from)
+{
+	int tries;
+
+	for (tries = 0; tries < 1000; tries++) {
+		__u64 seq = __kvm_meter_load(&from->energy_seq);
+
+		__kvm_meter_rmb();
+		memcpy(to, from, sizeof(*to));
+		__kvm_meter_rmb();
+		if (!(seq & 1) && __kvm_meter_load(&from->energy_seq) == seq)
+			return;
+	}
+}
+
 void km_open(struct km *km)
 {
 	struct km_map info;
 
 	memset(km, 0, sizeof(*km));
 	km_map_open(&info, "kvm_meter_info", sizeof(struct kvm_meter_info));
-	memcpy(&km->info, info.mem, sizeof(km->info));
+	copy_info(&km->info, (const struct kvm_meter_info *)info.mem);
 	munmap((void *)info.mem, info.n * info.size);
+	host = km->info.host;
 	if (km->info.abi_version != KVM_METER_ABI_VERSION)
 		km_die("the loaded module speaks ABI %u, this tool %d: use the kvmmeter built with it",
 		       km->info.abi_version, KVM_METER_ABI_VERSION);
@@ -92,6 +111,15 @@ const struct kvm_meter_vcpu *km_vcpu(const struct km *km, uint32_t i)
 }
 
 /* Records whose seq is odd while they are written. */
+bool km_here(const char *field)
+{
+	if (!strncmp(field, "smt_", 4))
+		return host & KVM_METER_HOST_SMT;
+	if (!strcmp(field, "remote_ns"))
+		return host & KVM_METER_HOST_NUMA;
+	return true;
+}
+
 static bool km_read_seq(const struct km_map *map, uint32_t i, void *out)
 {
 	const unsigned char *p = map->mem + (size_t)i * map->size;

@@ -36,6 +36,60 @@ static void make_labels(const struct km_vm *vm, struct labels *l)
 		 uuid);
 }
 
+static void head(const char *name, const char *help, const char *type)
+{
+	printf("# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+/*
+ * Prometheus counts energy in joules: X_uj becomes X_joules, X_uw X_watts. Others are
+ * left out.
+ */
+static void joules(const char *scope, const char *field, const char *desc, const char *labels,
+		   ull micro)
+{
+	const char *unit = strrchr(field, '_');
+	char name[128];
+	bool power;
+
+	if (!unit || (strcmp(unit, "_uj") && strcmp(unit, "_uw")))
+		return;
+	power = unit[2] == 'w';
+	snprintf(name, sizeof(name), "kvm_meter_%s%.*s_%s", scope, (int)(unit - field), field,
+		 power ? "watts" : "joules_total");
+	if (desc)
+		head(name, desc, power ? "gauge" : "counter");
+	printf("%s%s %llu.%06llu\n", name, labels, micro / 1000000, micro % 1000000);
+}
+
+/* What is made up for a test is nobody's to collect. */
+static void export_energy(const struct km *km, const struct km_snap *s, const struct labels *l)
+{
+	const struct kvm_meter_info *info = &km->info;
+	char label[sizeof(l->vm) + 2];
+	unsigned int i;
+	bool first;
+
+	head("kvm_meter_energy_kind", "energy is: 0 not known, 1 counted, 2 made up for a test",
+	     "gauge");
+	printf("kvm_meter_energy_kind %u\n", info->energy_kind);
+	if (info->energy_kind != KVM_METER_ENERGY_COUNTED)
+		return;
+#define EXPORT(field, desc)							\
+	for (i = 0, first = true; i < s->nvm; i++) {				\
+		if (!km_has_energy(&s->vm[i].rec))				\
+			continue;						\
+		snprintf(label, sizeof(label), "{%s}", l[i].vm);		\
+		joules("vm_", #field, first ? desc : NULL, label, s->vm[i].rec.field); \
+		first = false;							\
+	}
+	KVM_METER_VM_ENERGY(EXPORT)
+#undef EXPORT
+#define EXPORT(type, field, desc) joules("host_", #field, desc, "", info->field);
+	KVM_METER_ENERGY(EXPORT)
+#undef EXPORT
+}
+
 /* Prometheus counts time in seconds: X_ns becomes X_seconds. */
 static bool metric_name(const char *scope, const char *field, char *buf, size_t len)
 {
@@ -45,11 +99,6 @@ static bool metric_name(const char *scope, const char *field, char *buf, size_t 
 	snprintf(buf, len, "kvm_meter_%s%.*s%s_total", scope, (int)(ns ? n - 3 : n), field,
 		 ns ? "_seconds" : "");
 	return ns;
-}
-
-static void head(const char *name, const char *help, const char *type)
-{
-	printf("# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
 static void value(ull v, bool ns)
@@ -91,6 +140,25 @@ static void export_vms(const struct km_snap *s, const struct labels *l, const st
 	for (i = 0; i < s->nvm; i++) {
 		printf("%s{%s}", name, l[i].vm);
 		value(*(const __u64 *)((const char *)&sum[i] + offset), ns);
+	}
+}
+
+/* What is known of the VMs' memory; those that nothing is known of are left out. */
+static void export_memory(const struct km_snap *s, const struct labels *l, const char *field,
+			  const char *desc, size_t offset, size_t known)
+{
+	char name[128];
+	unsigned int i;
+
+	snprintf(name, sizeof(name), "kvm_meter_vm_%s", field);
+	head(name, desc, "gauge");
+	for (i = 0; i < s->nvm; i++) {
+		const char *rec = (const char *)&s->vm[i].rec;
+
+		if (!*(const __u64 *)(rec + known))
+			continue;
+		printf("%s{%s}", name, l[i].vm);
+		value(*(const __u64 *)(rec + offset), false);
 	}
 }
 
@@ -163,12 +231,30 @@ int cmd_prometheus(int argc, char **argv)
 		km_vm_total(&s.vm[i], &sum[i]);
 	}
 #define EXPORT(field, desc)								\
-	export_vcpus(&s, l, #field, desc, offsetof(struct kvm_meter_vcpu_head, field));	\
-	export_vms(&s, l, sum, #field, desc, offsetof(struct km_sum, field));
+	if (km_here(#field)) {								\
+		export_vcpus(&s, l, #field, desc,					\
+			     offsetof(struct kvm_meter_vcpu_head, field));		\
+		export_vms(&s, l, sum, #field, desc, offsetof(struct km_sum, field));	\
+	}
 	KVM_METER_COUNTERS(EXPORT)
+#undef EXPORT
+#define EXPORT(type, field, desc)							\
+	export_memory(&s, l, #field, desc, offsetof(struct kvm_meter_vm, field),	\
+		      offsetof(struct kvm_meter_vm, active_window_ms));
+	KVM_METER_VM_MEMORY(EXPORT)
+#undef EXPORT
+#define EXPORT(type, field, desc)							\
+	export_memory(&s, l, #field, desc, offsetof(struct kvm_meter_vm, field),	\
+		      offsetof(struct kvm_meter_vm, active_slow_window_ms));
+	KVM_METER_VM_MEMORY_SLOW(EXPORT)
+#undef EXPORT
+#define EXPORT(field, desc)								\
+	export_vms(&s, l, sum, #field, desc, offsetof(struct km_sum, field));
+	KVM_METER_VM_COUNTERS(EXPORT)
 #undef EXPORT
 	export_reasons(&km, &s, l, false);
 	export_reasons(&km, &s, l, true);
+	export_energy(&km, &s, l);
 	gauge("kvm_meter_armed", "1: the meter is running", km.info.armed);
 	gauge("kvm_meter_vcpu_slots", "vCPUs the meter has room for", km.info.vcpu_slots);
 	gauge("kvm_meter_vcpus", "vCPUs metered now", s.nvcpu);

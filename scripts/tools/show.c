@@ -45,16 +45,64 @@ static void json_reasons(const struct km *km, const struct kvm_meter_vm_reason *
 	json_close(']');
 }
 
-#define JSON_FIELD(field, desc) json_u64(#field, from->field);
+#define JSON_FIELD(field, desc)			\
+	if (km_here(#field))			\
+		json_u64(#field, from->field);
+
+/* What is not known is not there. */
+static void json_energy(const struct kvm_meter_vm *from)
+{
+	if (!km_has_energy(from))
+		return;
+	KVM_METER_VM_ENERGY(JSON_FIELD)
+}
 
 static void json_sum(const struct km_sum *from)
 {
 	KVM_METER_COUNTERS(JSON_FIELD)
+	KVM_METER_VM_COUNTERS(JSON_FIELD)
+}
+
+/* As of the last fold. */
+static void json_arrays(const struct kvm_meter_vm *rec)
+{
+	unsigned int i;
+
+#define ARRAY(field, desc)						\
+	json_open(#field, '[');						\
+	for (i = 0; i < sizeof(rec->field) / sizeof(*rec->field); i++)	\
+		json_u64(NULL, rec->field[i]);				\
+	json_close(']');
+	KVM_METER_HISTS(ARRAY)
+	if (km_here("remote_ns")) {
+		KVM_METER_VM_NODES(ARRAY)
+		if (rec->memory_node != KVM_METER_NODE_NONE) {
+			json_u64("memory_node", rec->memory_node);
+			json_u64("preferred_gain_permille", rec->preferred_gain_permille);
+		}
+		if (rec->preferred_node != KVM_METER_NODE_NONE)
+			json_u64("preferred_node", rec->preferred_node);
+	}
+#undef ARRAY
 }
 
 static void json_rec(const struct kvm_meter_vm *from)
 {
 	KVM_METER_COUNTERS(JSON_FIELD)
+	KVM_METER_VM_COUNTERS(JSON_FIELD)
+}
+
+/* What is not known is left out. */
+static void json_memory(const struct kvm_meter_vm *from)
+{
+	if (!from->active_window_ms)
+		return;
+#define MEMORY_FIELD(type, field, desc) json_u64(#field, from->field);
+	KVM_METER_VM_MEMORY(MEMORY_FIELD)
+	if (!from->active_slow_window_ms)
+		return;
+	KVM_METER_VM_MEMORY_SLOW(MEMORY_FIELD)
+#undef MEMORY_FIELD
 }
 
 static void json_vcpu(const struct km *km, const struct km_vcpu *v)
@@ -80,6 +128,9 @@ static void json_vm(const struct km *km, const struct km_vm *vm)
 	json_identity(&vm->rec, &vm->ident);
 	km_vm_total(vm, &sum);
 	json_sum(&sum);
+	json_energy(&vm->rec);
+	json_memory(&vm->rec);
+	json_arrays(&vm->rec);
 	json_reasons(km, sum.r);
 	json_open("vcpus", '[');
 	for (i = 0; i < vm->nvcpu; i++)
@@ -148,21 +199,12 @@ int cmd_list(int argc, char **argv)
 	return 0;
 }
 
-/* Histogram of one reason over the living vCPUs. */
-static void print_hist(const struct km *km, const struct km_vm *vm, unsigned int reason)
+static void print_bars(const ull *hist)
 {
-	ull hist[KVM_METER_HIST] = { 0 }, max = 0;
-	unsigned int i, b, first = KVM_METER_HIST, last = 0;
+	unsigned int b, first = KVM_METER_HIST, last = 0;
 	char lo[OUT_LEN], hi[OUT_LEN], num[OUT_LEN];
+	ull max = 0;
 
-	for (i = 0; i < vm->nvcpu; i++) {
-		struct kvm_meter_reason r;
-
-		if (kvm_meter_read_reason(km_vcpu(km, vm->vcpu[i].slot), reason, &r))
-			continue;
-		for (b = 0; b < KVM_METER_HIST; b++)
-			hist[b] += r.hist[b];
-	}
 	for (b = 0; b < KVM_METER_HIST; b++) {
 		if (!hist[b])
 			continue;
@@ -181,6 +223,38 @@ static void print_hist(const struct km *km, const struct km_vm *vm, unsigned int
 	}
 }
 
+/* Histogram of one reason over the living vCPUs. */
+static void print_hist(const struct km *km, const struct km_vm *vm, unsigned int reason)
+{
+	ull hist[KVM_METER_HIST] = { 0 };
+	unsigned int i, b;
+
+	for (i = 0; i < vm->nvcpu; i++) {
+		struct kvm_meter_reason r;
+
+		if (kvm_meter_read_reason(km_vcpu(km, vm->vcpu[i].slot), reason, &r))
+			continue;
+		for (b = 0; b < KVM_METER_HIST; b++)
+			hist[b] += r.hist[b];
+	}
+	print_bars(hist);
+}
+
+/* As of the last fold. */
+static void print_hists(const struct kvm_meter_vm *rec)
+{
+	ull hist[KVM_METER_HIST];
+	unsigned int b;
+
+#define HIST(field, desc)				\
+	for (b = 0; b < KVM_METER_HIST; b++)		\
+		hist[b] = rec->field[b];		\
+	printf("\n  %-20s %s\n", #field, desc);		\
+	print_bars(hist);
+	KVM_METER_HISTS(HIST)
+#undef HIST
+}
+
 static void print_counters(const struct km *km, const struct km_vm *vm, const struct km_sum *sum)
 {
 	char buf[OUT_LEN], head[32];
@@ -196,14 +270,49 @@ static void print_counters(const struct km *km, const struct km_vm *vm, const st
 		table_cell(&t, 2 + i, "%s", head);
 	}
 #define COUNTER(field, desc)								\
+	if (km_here(#field)) {								\
+		table_row(&t);								\
+		table_cell(&t, 0, "  %s", #field);					\
+		table_cell(&t, 1, "%s", out_count(sum->field, buf));			\
+		for (i = 0; i < vm->nvcpu; i++)						\
+			table_cell(&t, 2 + i, "%s", out_count(vm->vcpu[i].h.field, buf)); \
+		table_cell(&t, 2 + vm->nvcpu, "%s", desc);				\
+	}
+	KVM_METER_COUNTERS(COUNTER)
+#undef COUNTER
+#define COUNTER(field, desc)								\
 	table_row(&t);									\
 	table_cell(&t, 0, "  %s", #field);						\
 	table_cell(&t, 1, "%s", out_count(sum->field, buf));				\
-	for (i = 0; i < vm->nvcpu; i++)							\
-		table_cell(&t, 2 + i, "%s", out_count(vm->vcpu[i].h.field, buf));	\
 	table_cell(&t, 2 + vm->nvcpu, "%s", desc);
-	KVM_METER_COUNTERS(COUNTER)
+	KVM_METER_VM_COUNTERS(COUNTER)
 #undef COUNTER
+	table_print(&t, NULL);
+	table_free(&t);
+}
+
+static void print_memory(const struct kvm_meter_vm *from)
+{
+	char buf[OUT_LEN];
+	struct table t;
+
+	if (!from->active_window_ms)
+		return;
+	table_init(&t, 3, 1 | 1 << 2);
+#define MEMORY_ROW(type, field, desc)				\
+	table_row(&t);						\
+	table_cell(&t, 0, "  %s", #field);			\
+	table_cell(&t, 1, "%s", out_count(from->field, buf));	\
+	table_cell(&t, 2, "%s", desc);
+#define SLOW_ROW(type, field, desc)				\
+	if (from->active_slow_window_ms) {			\
+		MEMORY_ROW(type, field, desc)			\
+	}
+	KVM_METER_VM_MEMORY(MEMORY_ROW)
+	KVM_METER_VM_MEMORY_SLOW(SLOW_ROW)
+#undef SLOW_ROW
+#undef MEMORY_ROW
+	printf("\nMemory\n");
 	table_print(&t, NULL);
 	table_free(&t);
 }
@@ -225,6 +334,10 @@ static void print_vm(const struct km *km, const struct km_vm *vm)
 	       vm->rec.flags & KVM_METER_VM_FOUND ? ", it ran before the meter came" :
 	       vm->rec.flags & KVM_METER_VM_PARTIAL ? ", some of its vCPUs found no slot" : "");
 	print_counters(km, vm, &sum);
+	if (km_has_energy(&vm->rec))
+		printf("\nEnergy as of the last reading: %s\n", km_energy(&vm->rec, buf, sizeof(buf)));
+	print_memory(&vm->rec);
+	print_hists(&vm->rec);
 	printf("\nExit reasons, the one that took most time first\n");
 	n = km_top_reasons(sum.r, order, KVM_METER_REASONS);
 	for (i = 0; i < n; i++) {
@@ -288,6 +401,9 @@ static void json_ended(const struct km *km, const struct kvm_meter_vm *rec)
 	json_identity(rec, &id);
 	json_u64("vcpus", rec->vcpus);
 	json_rec(rec);
+	json_energy(rec);
+	json_memory(rec);
+	json_arrays(rec);
 	json_reasons(km, rec->reasons);
 	json_close('}');
 }

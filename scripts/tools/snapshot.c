@@ -161,6 +161,20 @@ const struct km_vcpu *km_snap_find(const struct km_snap *s, uint64_t vm_id,
 	return NULL;
 }
 
+/* Not before it was folded for the first time, nor where the host counts none. */
+bool km_has_energy(const struct kvm_meter_vm *rec)
+{
+	return rec->vm_id && rec->energy_uj != KVM_METER_NONE;
+}
+
+/* For a person. */
+const char *km_energy(const struct kvm_meter_vm *rec, char *buf, size_t len)
+{
+	snprintf(buf, len, "%.3f J +- %.3f J%s", rec->energy_uj / 1e6, rec->energy_error_uj / 1e6,
+		 rec->flags & KVM_METER_VM_MADE_UP ? " (made up)" : "");
+	return buf;
+}
+
 void km_sum_add(struct km_sum *sum, const struct km_vcpu *now, const struct km_vcpu *prev)
 {
 	unsigned int i;
@@ -194,6 +208,7 @@ void km_vm_total(const struct km_vm *vm, struct km_sum *sum)
 	if (km_sysfs_u64(path, &val))						\
 		sum->field = val;
 	KVM_METER_COUNTERS(TOTAL)
+	KVM_METER_VM_COUNTERS(TOTAL)
 #undef TOTAL
 	for (i = 0; i < KVM_METER_REASONS; i++)
 		if (vm->rec.reasons[i].count > sum->r[i].count)

@@ -45,6 +45,7 @@ int cmd_status(int argc, char **argv)
 	show("abi version", "abi_version");
 	show("armed", "armed");
 	show("status", "status");
+	show("energy", "energy/source");
 	n = scandir(KM_SYSFS "/health", &dir, visible, alphasort);
 	for (i = 0; i < n; i++) {
 		snprintf(path, sizeof(path), "health/%s", dir[i]->d_name);

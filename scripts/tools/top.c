@@ -136,7 +136,9 @@ static void json_sum(const struct km *km, const struct km_sum *d, ull ns)
 	json_num("steal_percent", share(d->steal_ns, d->wall_ns));
 	json_num("idle_percent", share(d->idle_ns, d->wall_ns));
 	json_num("exits_per_second", ns ? d->exits * 1e9 / ns : 0);
-#define FIELD(field, desc) json_u64(#field, d->field);
+#define FIELD(field, desc)			\
+	if (km_here(#field))			\
+		json_u64(#field, d->field);
 	KVM_METER_COUNTERS(FIELD)
 #undef FIELD
 	json_open("exit_reasons", '[');
