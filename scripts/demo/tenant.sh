@@ -22,28 +22,16 @@ tenant_secret_gpa()
 # tenant_image DIR: the initramfs that all of them boot, and the kernel
 tenant_image()
 {
-	local dir=$1 root=$1/root busybox module path file
+	local dir=$1 root=$1/root busybox file
 	tenant_kernel=
 	for file in "/boot/vmlinuz-$(uname -r)" "/usr/lib/modules/$(uname -r)/vmlinuz"; do
 		[ ! -r "$file" ] || tenant_kernel=$file
 	done
 	[ -n "$tenant_kernel" ] || { echo "demo: no vmlinuz of $(uname -r)" >&2; return 1; }
 	busybox=$(command -v busybox) || { echo "demo: no busybox" >&2; return 1; }
-	mkdir -p "$root"/{bin,dev,proc,sys,mod}
+	mkdir -p "$root"/{bin,dev,proc,sys}
 	cp "$busybox" "$root/bin/busybox"
-	for module in virtio_pci virtio_blk; do
-		modprobe --show-depends $module
-	done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' |
-		while read -r path; do
-			file=${path##*/}
-			case $path in
-			*.xz)	xz -dc "$path" >"$root/mod/${file%.xz}" ;;
-			*.zst)	zstd -qdc "$path" >"$root/mod/${file%.zst}" ;;
-			*)	cp "$path" "$root/mod/$file" ;;
-			esac
-			file=${file%.xz}
-			echo "${file%.zst}" >>"$root/mod/order"
-		done
+	"${BASH_SOURCE[0]%/*}/../../selftests/guest/modules.sh" "$root/mod" virtio_pci virtio_blk
 	cp "${BASH_SOURCE[0]%/*}/tenant-init.sh" "$root/init"
 	chmod 755 "$root/init"
 	(cd "$root" && find . | busybox cpio -o -H newc 2>/dev/null) >"$dir/initramfs"
