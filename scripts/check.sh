@@ -18,13 +18,14 @@ declare -A quick=([amd]="exits time_guest sysfs_abi flush_abi flush_params" [int
 lts=$(lts_kernel)
 # Left out unless FULL=1 or TEST asks for it, as it takes long: what depends least on
 # the kernel, on AMD hosts but that of the newest LTS kernel;
-leave_amd="flush_params flush_unload overflow zone_abi zone_hostile zone_life zone_stress zone_text"
+leave_amd="flush_model flush_params flush_unload overflow zone_abi zone_hostile zone_life
+	zone_stress zone_text"
 # on emulated Intel hosts what AMD's show as well, and takes long there;
 leave_intel="$leave_amd zone_backing zone_cpu zone_device zone_paravirt zone_pinned
-	zone_linux zone_refused zone_slots zone_vmm"
+	active_life energy helpers io params zone_linux zone_refused zone_slots zone_vmm"
 # and on those of the other kernels what Intel's with that one and AMD's with each
 # show as well.
-leave_most="$leave_intel linux_guest readers robust steal time_idle time_sched unload
+leave_most="$leave_intel active linux_guest readers robust steal time_idle time_sched unload
 	zone_emulator"
 if [ "${QUICK:-}" = 1 ] && [ "${DEBUG:-0}" = 0 ]; then
 	KERNEL=${KERNEL:-$lts}
@@ -144,7 +145,8 @@ due()
 {
 	local only
 	only=$(sed -n "s/^$2:.*--only \([^ ]*\).*/\1/p" "$TREE/selftests/machines")
-	[ -z "$only" ] || [ "$only" = "$1" ] || [ "${FULL:-}" = 1 ] || [ -n "$pattern" ]
+	[ -z "$only" ] || [ "$only" = "$1" ] || [ "$debug" = 1 ] || [ "${FULL:-}" = 1 ] ||
+		[ -n "$pattern" ]
 }
 
 # cost HOST SHAPE: the CPUs of this machine that such a host keeps busy

@@ -34,8 +34,10 @@ Variables
   KERNEL=NAME...          of: $(awk '!/^ *(#|$)/ { print $1 }' scripts/kernels.list | xargs)
                           (scripts/kernels.list)
   FULL=1                  check runs on every host what else it runs on some only
-                          (it names what it left out), and repeats five times as often what finds more
-                          by being repeated
+                          (what it left out is a skip; shapes with --only in
+                          selftests/machines are not named), and repeats five
+                          times as often what finds more by being repeated; lint
+                          asks clang and sparse for every kernel
   JOBS=N                  CPUs to keep busy with hosts (all of them); an emulated
                           host takes 1, with CPUs in parallel 2
   RIG_TIMEOUT=SECONDS     for all tests of one host (2700; with DEBUG=1 5400)
@@ -46,6 +48,9 @@ Variables
 
 Loaded, as root (Documentation/admin-guide/)
   insmod kvm_meter/kvm_meter.ko      max_vcpus=N max_ended=N armed=Y|N
+                                     energy_source=auto|none energy_interval_ms=N
+                                     active_budget_ppm=N active_window_ms=N
+                                     active_slow_windows=N active_samples=N
   insmod kvm_harden/kvm_harden.ko    mode=off|dry-run|on
   echo off|dry-run|on > /sys/kernel/kvm_harden/flush/mode
   echo N > /sys/kernel/kvm_harden/vms/ID/domain; echo POLICY > .../flush

@@ -8,7 +8,7 @@ set -u
 cd "$(dirname "$0")" || exit 1
 module=${KVM_METER_KO:-../../kvm_meter/kvm_meter.ko}
 harden=${KVM_HARDEN_KO:-../../kvm_harden/kvm_harden.ko}
-json=0 limit=80 off_limit=3 on_limit=15 others=1000 failed=0 test=0
+json=0 limit=85 off_limit=3 on_limit=15 others=1000 failed=0 test=0
 fault_limit=30 zone_limit=1
 
 while [ $# -gt 0 ]; do

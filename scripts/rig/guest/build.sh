@@ -9,8 +9,9 @@ kdir=/lib/modules/$1/build
 export WERROR=1
 if [ -f Kbuild ]; then
 	make -j"$2" KDIR="$kdir" W=1 KCFLAGS=-Werror
-	# As packages and dkms do: loading what is not used takes an emulated CPU long.
-	strip --strip-debug kvm_*/*.ko
+	# As packages and dkms do, and without BTF, as where there is no vmlinux to make it
+	# from: loading what is not used takes an emulated CPU long.
+	strip --strip-debug -R .BTF -R .BTF.base kvm_*/*.ko
 fi
 if [ -f selftests/guest/Kbuild ]; then
 	make -j"$2" -C "$kdir" M=/mnt/selftests/guest W=1 KCFLAGS=-Werror modules
