@@ -8,7 +8,7 @@
 DEFINE_PER_CPU_ALIGNED(struct harden_cpu, harden_cpu);
 
 /* The core of a CPU is that of its first sibling that came, for good. */
-static DEFINE_PER_CPU(struct harden_core, cores);
+DEFINE_PER_CPU(struct harden_core, harden_cores);
 static int hotplug_state;
 
 /*
@@ -17,7 +17,7 @@ static int hotplug_state;
 static int on_cpu_online(unsigned int cpu)
 {
 	struct harden_cpu *c = per_cpu_ptr(&harden_cpu, cpu), *other = NULL;
-	struct harden_core *core = per_cpu_ptr(&cores, cpu);
+	struct harden_core *core = per_cpu_ptr(&harden_cores, cpu);
 	unsigned long flags;
 	int sibling;
 
@@ -44,19 +44,7 @@ static int on_cpu_online(unsigned int cpu)
 }
 
 /**
- * kvm_harden_core_forget() - Nothing is known of what any core holds
- *
- * The next entry on each counts as a switch.
- *
- * Context: process.
- */
-void kvm_harden_core_forget(void)
-{
-	kvm_harden_core_forget_token(TOKEN_FOREIGN);
-}
-
-/**
- * kvm_harden_core_reset() - As kvm_harden_core_forget(), and nothing runs
+ * kvm_harden_core_reset() - Nothing is known of what any core holds, and nothing runs
  *
  * Context: process; the guard is not told of entries meanwhile.
  */
@@ -78,36 +66,12 @@ void kvm_harden_core_reset(void)
 		c->check_l1d = false;
 		c->stale = false;
 		c->left = 0;
+		c->core->last = TOKEN_FOREIGN;
+		c->core->last_cpu = -1;
 		c->core->owed = 0;
 		c->core->last_policy = 0;
 		c->core->earlier_policy = 0;
 		raw_spin_unlock_irqrestore(&c->core->lock, flags);
-	}
-	kvm_harden_core_forget();
-}
-
-/**
- * kvm_harden_core_forget_token() - A domain ends, or is not what it was
- * @token: its token, which others may have from now on; TOKEN_FOREIGN: all domains
- *
- * Each core is locked, as an entry there may have taken the token just now.
- *
- * Context: any.
- */
-void kvm_harden_core_forget_token(harden_token token)
-{
-	unsigned long flags;
-	int cpu;
-
-	for_each_possible_cpu(cpu) {
-		struct harden_core *core = per_cpu_ptr(&cores, cpu);
-
-		raw_spin_lock_irqsave(&core->lock, flags);
-		if (token == TOKEN_FOREIGN || core->last == token) {
-			core->last = TOKEN_FOREIGN;
-			core->last_cpu = -1;
-		}
-		raw_spin_unlock_irqrestore(&core->lock, flags);
 	}
 }
 
@@ -116,7 +80,7 @@ int kvm_harden_core_init(void)
 	int cpu, ret;
 
 	for_each_possible_cpu(cpu) {
-		raw_spin_lock_init(&per_cpu_ptr(&cores, cpu)->lock);
+		raw_spin_lock_init(&per_cpu_ptr(&harden_cores, cpu)->lock);
 		per_cpu_ptr(&harden_cpu, cpu)->cpu = cpu;
 	}
 	ret = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "kvm_harden:online", on_cpu_online, NULL);

@@ -57,12 +57,11 @@ struct harden_core {
 };
 
 DECLARE_PER_CPU_ALIGNED(struct harden_cpu, harden_cpu);
+DECLARE_PER_CPU(struct harden_core, harden_cores);	/* one may have no CPU */
 
 int kvm_harden_core_init(void);
 void kvm_harden_core_exit(void);
-void kvm_harden_core_forget(void);
 void kvm_harden_core_reset(void);
-void kvm_harden_core_forget_token(harden_token token);
 
 /* All CPUs of the core but @c itself. */
 #define for_each_sibling(s, c) \

@@ -45,7 +45,7 @@ static int start(enum mode next)
 		kvm_harden_core_reset();
 		return kvm_meter_guard_enable();
 	}
-	kvm_harden_core_forget();
+	kvm_harden_forget(TOKEN_FOREIGN);
 	for_each_possible_cpu(cpu)
 		kvm_meter_guard_revoke(cpu);
 	return 0;

@@ -13,6 +13,7 @@
  */
 #include "switch.h"
 
+#include <linux/cpumask.h>
 #include <linux/hash.h>
 #include <linux/kvm_host.h>
 
@@ -49,8 +50,7 @@ static harden_token token_of(const struct kvm_vcpu *vcpu, const struct harden_vm
 static u32 leaving_policy(const struct harden_core *core)
 {
 	if (core->last == TOKEN_FOREIGN)
-		return READ_ONCE(harden_default_policy) | core->last_policy |
-		       core->earlier_policy;
+		return READ_ONCE(harden_default_policy) | core->last_policy;
 	if (core->last_vm && READ_ONCE(core->last_vm->id) == core->last_vm_id)
 		return harden_policy(core->last_vm) | core->earlier_policy;
 	return core->last_policy | core->earlier_policy;
@@ -110,6 +110,17 @@ static void make_siblings_stale(struct harden_cpu *c, u32 left)
 	}
 }
 
+/* The core holds traces that are foreign to whoever comes next. */
+static void make_foreign(struct harden_core *core, u32 policy)
+{
+	if (core->last != TOKEN_FOREIGN)
+		core->last_policy = leaving_policy(core);
+	core->last_policy |= core->earlier_policy | policy;
+	core->earlier_policy = 0;
+	core->last = TOKEN_FOREIGN;
+	core->last_cpu = -1;
+}
+
 /* Its VM has been given another domain since it entered. */
 static bool moved(const struct harden_cpu *c)
 {
@@ -123,15 +134,21 @@ static bool moved(const struct harden_cpu *c)
  */
 static void leave(struct harden_core *core, struct harden_cpu *c)
 {
+	struct harden_cpu *s;
+
 	lockdep_assert_held(&core->lock);
 	c->in_guest = false;
 	c->fast = false;
-	if (core->cpus > 1 && (core->last != c->token || moved(c))) {
-		core->last_policy = leaving_policy(core) | harden_policy(c->vm);
-		core->earlier_policy = 0;
-		core->last = TOKEN_FOREIGN;
+	if (core->cpus == 1)
+		return;
+	if (core->last != c->token || moved(c)) {
+		make_foreign(core, harden_policy(c->vm));
+		/* A sibling of the domain that this one entered with, too. */
+		for_each_sibling(s, c)
+			kvm_meter_guard_revoke(s->cpu);
+	} else if (core->last_cpu != c->cpu) {
+		/* It ran beside the other one of its domain until now. */
 		core->last_cpu = -1;
-		revoke_siblings(c);
 	}
 }
 
@@ -158,7 +175,7 @@ static bool decide(struct harden_core *core, struct harden_cpu *c, struct kvm_vc
 	/* KVM was trusted with a flush, and no exit came to tell. */
 	if (c->check_l1d)
 		core->owed |= KVM_HARDEN_L1D;
-	change = core->last != token || (policy & KVM_HARDEN_HOST);
+	change = core->last != token || token == TOKEN_FOREIGN || (policy & KVM_HARDEN_HOST);
 
 	d->from = change || !c->stale ? core->last : TOKEN_FOREIGN;
 	d->from_vm = d->from != TOKEN_FOREIGN && core->last_vm ? core->last_vm_id : 0;
@@ -288,7 +305,8 @@ bool kvm_harden_entered(struct kvm_vcpu *vcpu, u64 now)
 	if (unlikely(!core || c->vcpu != vcpu))
 		return false;
 	smp_mb(); /* the key before what it depends on */
-	fast = !c->check_l1d && c->rec && token_of(vcpu, c->vm) == c->token &&
+	fast = !c->check_l1d && c->rec && c->token != TOKEN_FOREIGN &&
+	       token_of(vcpu, c->vm) == c->token &&
 	       !(harden_policy(c->vm) & KVM_HARDEN_HOST);
 	if (core->cpus == 1)
 		return fast && READ_ONCE(core->last) == c->token;
@@ -362,8 +380,32 @@ unlock:
 		kvm_harden_covered_wrong();
 }
 
+/**
+ * kvm_harden_forget() - A domain ends, or is not what it was
+ * @token: its token, which others may have from now on; TOKEN_FOREIGN: all domains
+ *
+ * The next entry on each core that the domain had last counts as a switch. Each
+ * core is locked, as an entry there may have taken the token just now.
+ *
+ * Context: any.
+ */
+void kvm_harden_forget(harden_token token)
+{
+	unsigned long flags;
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct harden_core *core = per_cpu_ptr(&harden_cores, cpu);
+
+		raw_spin_lock_irqsave(&core->lock, flags);
+		if (token == TOKEN_FOREIGN || core->last == token)
+			make_foreign(core, 0);
+		raw_spin_unlock_irqrestore(&core->lock, flags);
+	}
+}
+
 /* Its address may be the next VM's. */
 void kvm_harden_vm_ended(const struct kvm *kvm)
 {
-	kvm_harden_core_forget_token((unsigned long)kvm);
+	kvm_harden_forget((unsigned long)kvm);
 }

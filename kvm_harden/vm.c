@@ -5,9 +5,9 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 
-#include "core.h"
 #include "flush.h"
 #include "maps.h"
+#include "switch.h"
 
 DEFINE_PER_CPU(struct harden_totals, harden_totals);
 struct harden_vm *harden_vms;
@@ -26,18 +26,32 @@ void kvm_harden_vm_born(u32 slot, u64 id)
 	WRITE_ONCE(vm->id, id);
 }
 
-/* A domain that is shared: what the VM left on cores is foreign to the others now. */
-static void leave_domain(harden_token token)
+static bool shared(harden_token token)
 {
-	if (token && !(token & TOKEN_OWN))
-		kvm_harden_core_forget_token(token);
+	return token != TOKEN_FOREIGN && !(token & TOKEN_OWN);
 }
 
-/* The slot is free. Nothing of the VM runs any more. */
+static bool has_members(harden_token token)
+{
+	unsigned int i, slots = kvm_meter_guard_slots();
+
+	for (i = 0; i < slots; i++)
+		if (READ_ONCE(harden_vms[i].id) && READ_ONCE(harden_vms[i].token) == token)
+			return true;
+	return false;
+}
+
+/*
+ * The slot is free. Nothing of the VM runs any more. The number of a domain that
+ * nobody is left in may be given to others, who are strangers to what cores hold.
+ */
 void kvm_harden_vm_clear(struct harden_vm *vm)
 {
-	leave_domain(vm->token);
-	vm->token = TOKEN_FOREIGN;
+	harden_token token = vm->token;
+
+	WRITE_ONCE(vm->token, TOKEN_FOREIGN);
+	if (shared(token) && !has_members(token))
+		kvm_harden_forget(token);
 	WRITE_ONCE(vm->id, 0);
 	memset(vm->rec, 0, sizeof(*vm->rec));
 }
@@ -67,8 +81,8 @@ void kvm_harden_vm_set_domain(struct harden_vm *vm, u32 domain)
 
 	vm->rec->domain = domain;
 	WRITE_ONCE(vm->token, token);
-	if (token != old)
-		leave_domain(old);
+	if (token != old && shared(old))
+		kvm_harden_forget(old);
 	revoke_all();
 }
 

@@ -128,7 +128,7 @@ static void test_successor(void)
 	EXPECT_EQ(m->got.switches, 21, "switches");
 }
 
-/* The domain's number survives its VMs: the next one in it is no stranger. */
+/* The domain survives a VM of it: the next one in it is no stranger. */
 static void test_successor_domain(void)
 {
 	need_cores();
@@ -145,6 +145,27 @@ static void test_successor_domain(void)
 	run_once(&m->vms[1]);
 	model_end(m);
 	EXPECT_EQ(m->got.switches, 1, "switches");
+}
+
+/* But for the last one: the domain's number may be somebody else's then. */
+static void test_successor_number(void)
+{
+	need_cores();
+	model_vm(m, 1, 0);
+	model_vm(m, 1, 0);
+	model_domain(m, &m->vms[0], 3);
+	pin_thread(0, 1);
+	model_begin(m, "on");
+	program(&m->vms[0]);
+	run_once(&m->vms[0]);
+	model_vm_end(m, &m->vms[0]);
+	EXPECT(meter_wait_gone(m->vms[0].id), "the VM that ended is there");
+	witness_mark("empty 3");
+	model_domain(m, &m->vms[1], 3);
+	program(&m->vms[1]);
+	run_once(&m->vms[1]);
+	model_end(m);
+	EXPECT_EQ(m->got.switches, 2, "switches");
 }
 
 /* What the one that is gone had asked for still counts. */
@@ -402,6 +423,7 @@ static const struct tap_test tests[] = {
 	{ "a vCPU moves while it runs", test_moving, 0 },
 	{ "a VM takes the place of one that ended", test_successor, 0 },
 	{ "a domain outlives its VM", test_successor_domain, 0 },
+	{ "the number of a domain that nobody is left in", test_successor_number, 0 },
 	{ "the policy of a VM that is gone", test_successor_policy, 0 },
 	{ "VMs without a slot", test_no_slot, 0 },
 	{ "a vCPU without a slot", test_no_slot_vcpu, 0 },

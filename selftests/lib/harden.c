@@ -186,9 +186,16 @@ bool harden_kvm_flushes(void)
 
 int cpu_core(int cpu)
 {
+	static int known[64];		/* 1 more; those of CPUs that were online */
 	char path[PATH_MAX], buf[64];
 
+	if (cpu < (int)ARRAY_SIZE(known) && known[cpu])
+		return known[cpu] - 1;
 	snprintf(path, sizeof(path),
 		 "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
-	return read_file(path, buf, sizeof(buf)) > 0 ? atoi(buf) : cpu;
+	if (read_file(path, buf, sizeof(buf)) <= 0)
+		return cpu;
+	if (cpu < (int)ARRAY_SIZE(known))
+		known[cpu] = atoi(buf) + 1;
+	return atoi(buf);
 }

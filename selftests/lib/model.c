@@ -163,44 +163,6 @@ void model_urgent(int cpu)
 	REQUIRE(!sched_setscheduler(0, SCHED_FIFO, &param), "SCHED_FIFO: %s", strerror(errno));
 }
 
-static void forget_all(struct model *m)
-{
-	for (int i = 0; i < MODEL_CPUS; i++) {
-		m->cores[i].vm = MODEL_NOBODY;
-		m->cores[i].token = 0;
-	}
-}
-
-/* Nobody can have the id of a dead VM again, but its address. */
-static void replay_gone(struct model *m, unsigned int i)
-{
-	m->vms[i].gone = true;
-	for (int c = 0; c < MODEL_CPUS && !m->vms[i].id; c++) {
-		if (m->cores[c].vm != (int)i)
-			continue;
-		m->cores[c].vm = MODEL_NOBODY;
-		m->cores[c].token = 0;
-	}
-}
-
-static void replay_mark(struct model *m, const char *mark)
-{
-	unsigned int i, value;
-
-	if (sscanf(mark, "domain %u %u", &i, &value) == 2) {
-		m->vms[i].domain = value;
-	} else if (sscanf(mark, "policy %u %u", &i, &value) == 2) {
-		m->vms[i].policy = value;
-	} else if (sscanf(mark, "default %u %u", &i, &value) == 2) {
-		m->def = value;
-	} else if (sscanf(mark, "gone %u", &i) == 1) {
-		replay_gone(m, i);
-	} else if (!strncmp(mark, "mode ", 5)) {
-		m->dry = !strncmp(mark + 5, "dry-run", 7);
-		forget_all(m);
-	}
-}
-
 static __u64 token_of(const struct model *m, const struct model_vm *vm)
 {
 	if (!vm->id)
@@ -222,16 +184,81 @@ static __u32 leaving_policy(const struct model *m, const struct model_core *core
 	return policy_of(m, &m->vms[core->vm]) | core->earlier;
 }
 
+/* Who had the core last is foreign to whoever comes next; what he asked for counts. */
+static void forget(struct model *m, struct model_core *core)
+{
+	if (!core->token)
+		return;
+	core->policy = leaving_policy(m, core);
+	core->earlier = 0;
+	core->token = 0;
+	core->vm = MODEL_NOBODY;
+}
+
+/* Nobody can have the id of a dead VM again, but its address. */
+static void replay_gone(struct model *m, unsigned int i)
+{
+	m->vms[i].gone = true;
+	for (int c = 0; c < MODEL_CPUS && !m->vms[i].id; c++)
+		if (m->cores[c].vm == (int)i)
+			forget(m, &m->cores[c]);
+}
+
+/* Who leaves a domain leaves cores that are foreign to those who stay. */
+static void replay_domain(struct model *m, unsigned int i, __u32 domain)
+{
+	__u32 old = m->vms[i].domain;
+
+	for (int c = 0; c < MODEL_CPUS && old && old != domain; c++)
+		if (m->cores[c].token == old)
+			forget(m, &m->cores[c]);
+	m->vms[i].domain = domain;
+}
+
+static void replay_mark(struct model *m, const char *mark)
+{
+	unsigned int i, value;
+
+	if (sscanf(mark, "domain %u %u", &i, &value) == 2) {
+		replay_domain(m, i, value);
+	} else if (sscanf(mark, "policy %u %u", &i, &value) == 2) {
+		m->vms[i].policy = value;
+	} else if (sscanf(mark, "default %u %u", &i, &value) == 2) {
+		m->def = value;
+	} else if (sscanf(mark, "empty %u", &value) == 1) {
+		for (i = 0; i < MODEL_CPUS; i++)
+			if (m->cores[i].token == value)
+				forget(m, &m->cores[i]);
+	} else if (sscanf(mark, "gone %u", &i) == 1) {
+		replay_gone(m, i);
+	} else if (!strncmp(mark, "mode ", 5)) {
+		m->dry = !strncmp(mark + 5, "dry-run", 7);
+		for (i = 0; i < MODEL_CPUS; i++)
+			forget(m, &m->cores[i]);
+	}
+}
+
 #define BOTH(m, vm, name, n)						\
 	do {								\
 		(m)->want.name += (n);					\
 		(vm)->want.name += (n);					\
 	} while (0)
 
+static void make_siblings_stale(struct model *m, int cpu, __u32 left)
+{
+	for (int i = 0; i < MODEL_CPUS; i++) {
+		if (i == cpu || cpu_core(i) != cpu_core(cpu))
+			continue;
+		m->cpus[i].stale = true;
+		m->cpus[i].left |= left;
+	}
+}
+
 static void replay_entry(struct model *m, const struct witness_event *e, struct pending *p)
 {
 	static __u64 cost[2];
 	struct model_core *core = &m->cores[cpu_core(e->cpu)];
+	struct model_cpu *cpu = &m->cpus[e->cpu];
 	struct model_vm *vm = &m->vms[e->vcpu / MODEL_VCPUS];
 	__u64 token = token_of(m, vm), from = core->token;
 	__u32 policy = policy_of(m, vm), wanted = 0, got;
@@ -245,7 +272,14 @@ static void replay_entry(struct model *m, const struct witness_event *e, struct 
 	}
 	m->entries++;
 	if (change)
-		wanted = (policy | leaving_policy(m, core)) & HARDEN_PRIMITIVES;
+		make_siblings_stale(m, e->cpu, leaving_policy(m, core));
+	if (change || cpu->stale)
+		wanted = (policy | cpu->left | (change ? leaving_policy(m, core) : 0)) &
+			 HARDEN_PRIMITIVES;
+	if (cpu->stale && !change) {
+		from = 0;
+		from_vm = MODEL_NOBODY;
+	}
 	if (change)
 		core->earlier = 0;
 	else if (core->vm != vm - m->vms)
@@ -253,6 +287,8 @@ static void replay_entry(struct model *m, const struct witness_event *e, struct 
 	core->token = token;
 	core->vm = vm - m->vms;
 	core->policy = policy;
+	change = change || cpu->stale;
+	*cpu = (struct model_cpu) {};
 
 	/* What the module said of it. */
 	EXPECT(p->told == change, "entry %llu, %llu ns, CPU %d, VM %d after %d: %s", m->entries,
@@ -303,7 +339,9 @@ static void replay(struct model *m, const struct witness *w)
 {
 	struct pending pending[MODEL_CPUS] = {};
 
-	forget_all(m);
+	for (int i = 0; i < MODEL_CPUS; i++)
+		m->cores[i] = (struct model_core) { .vm = MODEL_NOBODY };
+	memset(m->cpus, 0, sizeof(m->cpus));
 	for (unsigned int i = 0; i < m->nr; i++)
 		m->vms[i].gone = false;
 	for (unsigned int i = 0; i < w->nr; i++) {

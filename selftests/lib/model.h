@@ -28,6 +28,12 @@ struct model_vm {
 	struct harden_counters before, want, end;
 };
 
+/* A switch that a sibling has made, and this CPU has not. */
+struct model_cpu {
+	bool stale;
+	__u32 left;			/* what those who were left then had asked for */
+};
+
 struct model_core {
 	int vm;				/* that was in a guest last, or MODEL_NOBODY */
 	__u64 token;
@@ -42,6 +48,7 @@ struct model {
 	bool dry;
 	bool on;			/* from model_begin() on */
 	struct model_core cores[MODEL_CPUS];
+	struct model_cpu cpus[MODEL_CPUS];
 	struct harden_counters before, want, got;
 	__u64 entries;
 	unsigned int msr_writes;	/* that the witness saw */
