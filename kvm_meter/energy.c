@@ -36,6 +36,8 @@ static struct energy_domain {
 	int id;			/* the source's name for it */
 	int reader;		/* a CPU that is online; negative: there is none now */
 	unsigned int cpus;
+	unsigned int cpus_before; /* at the last reading */
+	unsigned int sampled;	/* of them, those whose busy time is known */
 	bool based;		/* counter.last is of the last reading */
 	bool valid;		/* the rest is of this one */
 	u64 last_ns;
@@ -92,7 +94,9 @@ static void find_readers(void)
 
 	for (d = domains; d < domains + nr_domains; d++) {
 		d->reader = -1;
+		d->cpus_before = d->cpus;
 		d->cpus = 0;
+		d->sampled = 0;
 	}
 	for_each_possible_cpu(cpu) {
 		struct energy_cpu *c = &cpus[cpu];
@@ -159,6 +163,7 @@ static void sample_cpus(void)
 		kvm_meter_energy_cpu_sample(c, cpu);
 		if (!c->sampled)
 			continue;
+		domains[c->domain].sampled++;
 		domains[c->domain].busy_ns += c->busy_ns;
 		if (c->busy_ns > c->span_ns / 128)
 			cpumask_set_cpu(cpu, busy_cpus);
@@ -223,8 +228,11 @@ static void split_idle(struct energy_domain *d, u64 lag_ns)
 
 	if (!d->valid)
 		return;
-	if (d->span_ns)
+	/* A CPU that went or came took energy, and nobody knows for how long. */
+	if (d->span_ns && d->sampled == d->cpus && d->cpus == d->cpus_before)
 		energy_idle_feed(&d->idle, d->span_ns, d->nj, d->busy_ns, d->cpus);
+	else
+		energy_idle_drop(&d->idle);
 	idle = energy_idle_take(&d->idle, d->span_ns, d->nj, lag_ns, &d->split.slack_nj);
 	if (!d->split.total[ENERGY_BILLED])
 		idle = d->nj;
@@ -292,6 +300,7 @@ static void energy_read(void)
 		vm = &meter_vms[i];
 		if (READ_ONCE(vm->state) != METER_VM_FREE)
 			take_vm(vm);
+		cond_resched();
 	}
 	take_host();
 	/* Counters and times are not of the same moment. */
@@ -302,6 +311,7 @@ static void energy_read(void)
 		vm = &meter_vms[i];
 		if (vm->energy.reading == reading)
 			bill(vm);
+		cond_resched();
 	}
 	for (d = domains; d < domains + nr_domains; d++)
 		if (d->valid)

@@ -28,8 +28,10 @@ static inline __u64 mul_div(__u64 a, __u64 b, __u64 c)
 /* Longer than any span, so that weights do not overflow. */
 #define SPAN_MOST_NS	(1024ull * 1024 * 1024 * 1024)
 
-/* A slope is taken between windows that differ by a tenth of a CPU. */
+/* A slope is taken between windows that differ by a tenth of a CPU, at least. */
 #define SLOPE_PPM	(PPM / 10)
+/* Up to an eighth of its CPUs' time a package is near rest. */
+#define NEAR_PPM	(PPM / 8)
 /* Windows this close are equally busy: the lower power counts. */
 #define EQUAL_PPM	(PPM / 100)
 /* Up to 2 % of its CPUs' time a package is idle where nothing else is known. */
@@ -137,22 +139,35 @@ void energy_weigh(__u64 *sum, const __u32 *weight, __u64 ns)
  * is busy. Power grows ever slower with what runs, as the first CPU wakes what all
  * share and as many run slower than one: near idle the slope may be steeper, twice
  * at most. The lowest rate ever seen had all of the idle power in it.
+ *
+ * The line is not drawn on for longer than it is known. From windows that are both
+ * far from rest it says nothing sure: a package at its power limit draws the same
+ * whatever runs.
  */
 static void estimate(struct energy_idle *idle, unsigned int cpus)
 {
 	const struct energy_point *low = &idle->low, *high = &idle->high;
-	__u64 drop;
+	__u64 drop, known = high->busy_ppm - low->busy_ppm;
 
 	idle->high_uw = idle->min_uw;
 	idle->low_uw = 0;
 	idle->uw = 0;
-	if (high->busy_ppm >= low->busy_ppm + SLOPE_PPM && high->uw >= low->uw) {
-		drop = mul_div(high->uw - low->uw, low->busy_ppm, high->busy_ppm - low->busy_ppm);
+	if (known >= SLOPE_PPM && known >= low->busy_ppm && high->uw >= low->uw) {
+		drop = mul_div(high->uw - low->uw, low->busy_ppm, known);
 		idle->uw = smaller(less(low->uw, drop), idle->high_uw);
-		idle->low_uw = smaller(less(low->uw, 2 * drop), idle->uw);
+		if (low->busy_ppm <= NEAR_PPM * cpus)
+			idle->low_uw = smaller(less(low->uw, 2 * drop), idle->uw);
 	} else if (low->busy_ppm <= QUIET_PPM * cpus) {
 		idle->uw = idle->high_uw;
 	}
+}
+
+/* What has been seen of this window is not of all CPUs, or not all there was. */
+void energy_idle_drop(struct energy_idle *idle)
+{
+	idle->ns = 0;
+	idle->nj = 0;
+	idle->busy_ns = 0;
 }
 
 /**
@@ -176,13 +191,15 @@ void energy_idle_feed(struct energy_idle *idle, __u64 span_ns, __u64 nj, __u64 b
 		return;
 	now.uw = mul_div(idle->nj, PPM, idle->ns);
 	now.busy_ppm = mul_div(idle->busy_ns, PPM, idle->ns);
-	idle->ns = 0;
-	idle->nj = 0;
-	idle->busy_ns = 0;
+	energy_idle_drop(idle);
+	/* The counter stood still: no package draws nothing. */
+	if (!now.uw)
+		return;
 
 	if (!low->valid || now.uw < idle->min_uw)
 		idle->min_uw = now.uw;
-	if (!high->valid || now.busy_ppm > high->busy_ppm)
+	if (!high->valid || now.busy_ppm > high->busy_ppm + EQUAL_PPM ||
+	    (now.busy_ppm + EQUAL_PPM > high->busy_ppm && now.uw < high->uw))
 		*high = now;
 	if (!low->valid || now.busy_ppm + EQUAL_PPM < low->busy_ppm ||
 	    (now.busy_ppm < low->busy_ppm + EQUAL_PPM && now.uw < low->uw))

@@ -89,6 +89,7 @@ void energy_weigh(__u64 *sum, const __u32 *weight, __u64 ns);
 
 void energy_idle_feed(struct energy_idle *idle, __u64 span_ns, __u64 nj, __u64 busy_ns,
 		      unsigned int cpus);
+void energy_idle_drop(struct energy_idle *idle);
 __u64 energy_idle_take(struct energy_idle *idle, __u64 span_ns, __u64 nj, __u64 lag_ns,
 		       __u64 *slack_nj);
 

@@ -6,7 +6,7 @@
  * own, the attributes are not there.
  */
 #include "abi_doc.h"
-#include "meter.h"
+#include "energy.h"
 #include "vmm.h"
 
 #include <errno.h>
@@ -15,99 +15,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
-
-#define BUSY_UW		5000000ull
-#define IDLE_UW		3000000ull
-#define SOURCE		"energy_source=test:5000000,3000000"
-#define QUICK		SOURCE " energy_interval_ms=100"
-#define MADE_UP		"armed (energy is made up: energy_source=test)"
-#define INTERVAL	METER_PARAMS "/energy_interval_ms"
-
-/* Energy of a CPU that is busy for @ns. */
-#define BUSY_UJ(ns)	((ns) / 1000 * BUSY_UW / 1000000)
-/* Threads and CPUs are not read at the same moment as the meter does. */
-#define TOLERANCE(uj)	((uj) / 50 + BUSY_UJ(10 * NSEC_PER_MSEC))
-
-/* The directory energy/, all of one reading. */
-struct totals {
-#define MEMBER(type, name, desc) __u64 name;
-	KVM_METER_ENERGY(MEMBER)
-#undef MEMBER
-};
-
-static bool try_totals(struct totals *t)
-{
-#define READ(type, name, desc) t->name = meter_u64("energy/" #name);
-	KVM_METER_ENERGY(READ)
-#undef READ
-	/* Those that were read first and last. */
-	return meter_u64("energy/package_uj") == t->package_uj &&
-	       meter_u64("energy/readings") == t->readings;
-}
-
-/* And that nothing is lost: what is below a microjoule, of three. */
-static void totals(struct totals *t)
-{
-	__u64 sum;
-
-	REQUIRE(WAIT_FOR(try_totals(t), 10000), "energy/ does not stand still");
-	sum = t->idle_uj + t->vms_uj + t->host_uj;
-	EXPECT(sum <= t->package_uj && t->package_uj <= sum + 2,
-	       "idle %llu, VMs %llu and host %llu are %llu uJ, the packages %llu", t->idle_uj,
-	       t->vms_uj, t->host_uj, sum, t->package_uj);
-}
-
-/* @nr readings that began after this moment, and what they say. */
-static void wait_readings(unsigned int nr, struct totals *t)
-{
-	__u64 from = meter_u64("energy/readings");
-
-	REQUIRE(WAIT_FOR(meter_u64("energy/readings") > from + nr, 30000),
-		"no %u readings after %llu", nr, from);
-	totals(t);
-}
-
-static void expect_status(void)
-{
-	char text[128] = "";
-
-	meter_file(text, sizeof(text), "status");
-	EXPECT(!strcmp(text, MADE_UP), "status: %s", text);
-	meter_file(text, sizeof(text), "energy/source");
-	EXPECT(strstr(text, "test") && strstr(text, "not to be billed"), "source: %s", text);
-	EXPECT_EQ(meter_u64("health/energy_gaps"), 0, "health/energy_gaps");
-}
-
-static void load(const char *params)
-{
-	int ret;
-
-	meter_cleanup();
-	ret = meter_load(params);
-	REQUIRE(!ret, "insmod kvm_meter %s: %s", params, strerror(-ret));
-	expect_status();
-}
-
-/* What the host draws at rest is known after a time of rest and a busy one. */
-static void learn(void)
-{
-	struct totals t;
-
-	pin_thread(0, 0);
-	sleep_ms(300);
-	burn_ns(300 * NSEC_PER_MSEC);
-	sleep_ms(200);
-	totals(&t);
-	EXPECT_NEAR(t.idle_uw, IDLE_UW, IDLE_UW / 50, "idle_uw");
-	EXPECT(t.idle_error_uw < IDLE_UW / 10, "idle_error_uw %llu", t.idle_error_uw);
-}
-
-static void load_and_learn(const char *params)
-{
-	need_cpus(2);
-	load(params);
-	learn();
-}
 
 /* By the scheduler; exact while the thread sleeps. */
 static __u64 cpu_ns(pid_t tid)
@@ -132,9 +39,9 @@ static struct vcpu *spinner(int cpu)
 static void expect_energy(const char *what, struct vcpu *v, __u64 uw)
 {
 	__u64 id = meter_wait_tid(v->tid), truth, uj, error;
-	struct totals t;
+	struct energy_totals t;
 
-	wait_readings(1, &t);
+	energy_wait(1, &t);
 	truth = BUSY_UJ(cpu_ns(v->tid)) * uw / BUSY_UW;
 	uj = meter_u64("vms/%llu/energy_uj", id);
 	error = meter_u64("vms/%llu/energy_error_uj", id);
@@ -216,7 +123,7 @@ static void test_absent(void)
 static void test_counted(void)
 {
 	char text[128] = "";
-	struct totals a, b;
+	struct energy_totals a, b;
 	struct vcpu *v;
 	__u64 id;
 
@@ -224,11 +131,11 @@ static void test_counted(void)
 	meter_file(text, sizeof(text), "energy/source");
 	if (!strncmp(text, "none: ", 6))
 		tap_skip("%s", text + 6);
-	totals(&a);
+	energy_totals(&a);
 	v = spinner(-1);
 	sleep_ms(2000);
 	vcpu_pause(v);
-	wait_readings(1, &b);
+	energy_wait(1, &b);
 	id = meter_wait_tid(v->tid);
 	EXPECT(b.package_uj > a.package_uj, "package_uj stands still at %llu", a.package_uj);
 	EXPECT(meter_u64("vms/%llu/energy_uj", id), "energy_uj of a VM that spun");
@@ -239,12 +146,12 @@ static void test_one(void)
 {
 	struct vcpu *v;
 
-	load_and_learn(QUICK);
+	energy_load_and_learn(QUICK);
 	v = spinner(1);
 	sleep_ms(1000);
 	vcpu_pause(v);
 	expect_energy("one busy VM", v, BUSY_UW);
-	expect_status();
+	energy_expect_status();
 }
 
 /* How long a CPU has been idle by /proc/stat, which is good to 10 ms. */
@@ -283,16 +190,16 @@ static unsigned int packages(void)
 static void test_total(void)
 {
 	__u64 from, span, idle, busy, rest_uj, truth;
-	struct totals a, b;
+	struct energy_totals a, b;
 	struct vcpu *v;
 
-	load_and_learn(QUICK);
+	energy_load_and_learn(QUICK);
 	v = spinner(1);
-	wait_readings(0, &a);
+	energy_wait(0, &a);
 	from = clock_ns(CLOCK_MONOTONIC);
 	idle = all_idle_ns();
 	sleep_ms(2000);
-	wait_readings(0, &b);
+	energy_wait(0, &b);
 	span = clock_ns(CLOCK_MONOTONIC) - from;
 	idle = all_idle_ns() - idle;
 	vcpu_pause(v);
@@ -311,19 +218,19 @@ static void test_total(void)
 /* A counter of 32 bits that is about to wrap when the meter comes, and does. */
 static void test_wrap(void)
 {
-	struct totals t;
+	struct energy_totals t;
 	__u64 span;
 
 	span = raw_ns();
-	load(QUICK);
-	wait_readings(4, &t);
+	energy_load(QUICK);
+	energy_wait(4, &t);
 	span = raw_ns() - span;
 	/* It is 256 units from its end, of 1 / 65536 J each. */
 	EXPECT(t.package_uj > 2 * 256 * 1000000 / 65536, "package_uj %llu: no wrap yet",
 	       t.package_uj);
 	EXPECT(t.package_uj < span / 1000 * (IDLE_UW * packages() + BUSY_UW * nr_cpus_online()) /
 	       1000000, "package_uj %llu after %llu ns", t.package_uj, span);
-	expect_status();
+	energy_expect_status();
 }
 
 /* Both on one CPU, in every interval, one with three times the other's share. */
@@ -332,7 +239,7 @@ static void test_two(void)
 	__u64 ns[2], uj[2];
 	struct vcpu *v[2];
 
-	load_and_learn(QUICK);
+	energy_load_and_learn(QUICK);
 	for (int i = 0; i < 2; i++)
 		v[i] = spinner(1);
 	setpriority(PRIO_PROCESS, v[0]->tid, 5);
@@ -369,12 +276,12 @@ static void hog(void *cpu)
 static void expect_hog(const char *params, __u64 vm_uw)
 {
 	__u64 run, busy, other, host, least, most;
-	struct totals a, b;
+	struct energy_totals a, b;
 	struct vcpu *v;
 	pid_t pid;
 
-	load_and_learn(params);
-	wait_readings(0, &a);
+	energy_load_and_learn(params);
+	energy_wait(0, &a);
 	busy = busy_ns();
 	pid = spawn(hog, NULL);
 	v = spinner(1);
@@ -383,7 +290,7 @@ static void expect_hog(const char *params, __u64 vm_uw)
 	end_child(pid);
 	vcpu_pause(v);
 	expect_energy("a VM beside a hog", v, vm_uw);
-	totals(&b);
+	energy_totals(&b);
 	busy = busy_ns() - busy;
 	other = busy - run - cpu_ns(v->tid);
 	host = b.host_uj - a.host_uj;
@@ -411,7 +318,7 @@ static void test_speed(void)
 static void test_unknown_idle(void)
 {
 	__u64 id, truth, uj, error;
-	struct totals t;
+	struct energy_totals t;
 	struct vcpu *v;
 
 	need_cpus(2);
@@ -425,7 +332,7 @@ static void test_unknown_idle(void)
 	id = meter_wait_tid(v->tid);
 	sleep_ms(1000);
 	vcpu_pause(v);
-	wait_readings(1, &t);
+	energy_wait(1, &t);
 	truth = BUSY_UJ(cpu_ns(v->tid) - truth);
 	uj = meter_u64("vms/%llu/energy_uj", id);
 	error = meter_u64("vms/%llu/energy_error_uj", id);
@@ -455,7 +362,7 @@ static void test_short(void)
 	struct meter_map ended;
 	struct vm *vm;
 
-	load_and_learn(QUICK);
+	energy_load_and_learn(QUICK);
 	meter_map_open(&ended, "kvm_meter_ended");
 	REQUIRE(!write_file(INTERVAL, "10000"), INTERVAL);
 	before = meter_u64("energy/readings");
@@ -474,7 +381,7 @@ static void test_short(void)
 	EXPECT(end.energy_error_uj && end.energy_error_uj < truth / 3, "energy_error_uj %llu",
 	       end.energy_error_uj);
 	EXPECT(end.flags & KVM_METER_VM_MADE_UP, "flags %x", end.flags);
-	expect_status();
+	energy_expect_status();
 }
 
 #define MANY	15
@@ -485,10 +392,10 @@ static void test_many(void)
 	__u64 id[MANY], truth = 0, sum = 0, readings, began;
 	struct kvm_meter_vm end;
 	struct meter_map ended;
-	struct totals t;
+	struct energy_totals t;
 	struct vm *vm;
 
-	load_and_learn(QUICK);
+	energy_load_and_learn(QUICK);
 	REQUIRE(!write_file(INTERVAL, "10000"), INTERVAL);
 	meter_map_open(&ended, "kvm_meter_ended");
 	readings = meter_u64("energy/readings");
@@ -505,14 +412,14 @@ static void test_many(void)
 		EXPECT(end.energy_uj, "VM %llu of %d used nothing", id[i], MANY);
 		sum += end.energy_uj;
 	}
-	totals(&t);
+	energy_totals(&t);
 	tap_diag("%llu uJ in %d records, %llu in vms_uj, by their CPU time %llu, %llu readings",
 		 sum, MANY, t.vms_uj, BUSY_UJ(truth), t.readings - readings);
 	EXPECT(t.readings - readings <= (raw_ns() - began) / (100 * NSEC_PER_MSEC) + 2,
 	       "%llu readings for %d VMs", t.readings - readings, MANY);
 	EXPECT(sum <= t.vms_uj && t.vms_uj < sum + MANY, "%llu in %d records, %llu in vms_uj", sum,
 	       MANY, t.vms_uj);
-	expect_status();
+	energy_expect_status();
 }
 
 #define CPU1	"/sys/devices/system/cpu/cpu1/online"
@@ -525,49 +432,49 @@ static void cpu1_online(void)
 /* The CPU that the counter was read on goes and comes. */
 static void test_offline(void)
 {
-	struct totals a, b;
+	struct energy_totals a, b;
 	struct vcpu *v;
 	__u64 id, uj;
 	int ret;
 
-	load_and_learn(QUICK);
+	energy_load_and_learn(QUICK);
 	tap_at_end(cpu1_online);
 	unpin_thread(0);
 	v = spinner(-1);
 	id = meter_wait_tid(v->tid);
-	wait_readings(2, &a);
+	energy_wait(2, &a);
 	ret = write_file(CPU1, "0");
 	if (ret)
 		tap_skip("CPU 1 stays: %s", strerror(-ret));
 	for (int i = 0; i < 3; i++) {
-		wait_readings(2, &a);
+		energy_wait(2, &a);
 		uj = meter_u64("vms/%llu/energy_uj", id);
 		write_file(CPU1, i & 1 ? "0" : "1");
-		wait_readings(2, &b);
+		energy_wait(2, &b);
 		EXPECT(b.package_uj > a.package_uj, "package_uj stands still");
 		EXPECT(meter_u64("vms/%llu/energy_uj", id) > uj, "the VM's energy stands still");
 	}
 	cpu1_online();
 	vcpu_pause(v);
 	/* What a CPU did in an interval in which it came or went is partly unknown. */
-	wait_readings(1, &b);
+	energy_wait(1, &b);
 	uj = BUSY_UJ(cpu_ns(v->tid));
 	EXPECT_NEAR(meter_u64("vms/%llu/energy_uj", id), uj, uj / 5, "energy_uj");
-	expect_status();
+	energy_expect_status();
 }
 
 /* Between two readings: who is away is not busy. */
 static void test_away(void)
 {
-	struct totals a, b;
+	struct energy_totals a, b;
 	__u64 span;
 	int ret;
 
-	load_and_learn(QUICK);
+	energy_load_and_learn(QUICK);
 	tap_at_end(cpu1_online);
 	REQUIRE(!write_file(INTERVAL, "10000"), INTERVAL);
 	sleep_ms(200);
-	totals(&a);
+	energy_totals(&a);
 	span = raw_ns();
 	ret = write_file(CPU1, "0");
 	if (ret)
@@ -576,13 +483,13 @@ static void test_away(void)
 	cpu1_online();
 	EXPECT_EQ(meter_u64("energy/readings"), a.readings, "readings meanwhile");
 	REQUIRE(!write_file(INTERVAL, "100"), INTERVAL);
-	wait_readings(0, &b);
+	energy_wait(0, &b);
 	span = raw_ns() - span;
 	tap_diag("%llu ms: host %llu uJ, a CPU all the time %llu", span / NSEC_PER_MSEC,
 		 b.host_uj - a.host_uj, BUSY_UJ(span));
 	EXPECT(b.host_uj - a.host_uj < BUSY_UJ(span) / 2, "host_uj grew by %llu",
 	       b.host_uj - a.host_uj);
-	expect_status();
+	energy_expect_status();
 }
 
 static void test_params(void)
@@ -608,7 +515,7 @@ static void test_params(void)
 		if (!ret)
 			meter_cleanup();
 	}
-	load(SOURCE);
+	energy_load(SOURCE);
 	REQUIRE(read_file(INTERVAL, buf, sizeof(buf)) > 0, INTERVAL);
 	EXPECT_EQ(atoi(buf), 1000, "energy_interval_ms");
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -632,7 +539,7 @@ static void test_params(void)
 	readings = meter_u64("energy/readings");
 	sleep_ms(1000);
 	EXPECT_EQ(meter_u64("energy/readings"), readings, "readings within a second");
-	expect_status();
+	energy_expect_status();
 }
 
 static const struct kvm_meter_vm *record(const struct meter_map *map, __u64 id)
@@ -650,10 +557,10 @@ static void test_maps(void)
 	const struct kvm_meter_info *info;
 	struct kvm_meter_vm rec, end;
 	__u64 id, uj, error;
-	struct totals t;
+	struct energy_totals t;
 	struct vcpu *v;
 
-	load_and_learn(QUICK);
+	energy_load_and_learn(QUICK);
 	meter_map_open(&vms, "kvm_meter_vm");
 	meter_map_open(&ended, "kvm_meter_ended");
 	meter_map_open(&info_map, "kvm_meter_info");
@@ -662,7 +569,7 @@ static void test_maps(void)
 	id = meter_wait_tid(v->tid);
 	sleep_ms(500);
 	vcpu_pause(v);
-	wait_readings(1, &t);
+	energy_wait(1, &t);
 	uj = meter_u64("vms/%llu/energy_uj", id);
 	error = meter_u64("vms/%llu/energy_error_uj", id);
 	/* At rest: it may wake, for microseconds at a time. */
@@ -673,7 +580,7 @@ static void test_maps(void)
 	EXPECT_NEAR(rec.energy_error_uj, error, 1000, "energy_error_uj in the map");
 	EXPECT(rec.flags & KVM_METER_VM_MADE_UP, "flags %x", rec.flags);
 	EXPECT_EQ(info->energy_kind, KVM_METER_ENERGY_MADE_UP, "energy_kind");
-	totals(&t);
+	energy_totals(&t);
 	EXPECT(info->package_uj >= t.package_uj, "package_uj %llu, in sysfs %llu",
 	       info->package_uj, t.package_uj);
 	EXPECT(info->readings >= t.readings, "readings %llu, in sysfs %llu", info->readings,
@@ -684,7 +591,7 @@ static void test_maps(void)
 	EXPECT(end.energy_uj >= rec.energy_uj && end.energy_uj <= rec.energy_uj + 50000,
 	       "final record: %llu, before %llu", end.energy_uj, rec.energy_uj);
 	EXPECT(end.energy_error_uj >= rec.energy_error_uj, "the error went back");
-	expect_status();
+	energy_expect_status();
 }
 
 /* All that there was is in the final record, and nothing grows after it. */
@@ -692,11 +599,11 @@ static void test_disarm(void)
 {
 	struct kvm_meter_vm end;
 	struct meter_map ended;
-	struct totals a, b;
+	struct energy_totals a, b;
 	struct vcpu *v;
 	__u64 id, truth;
 
-	load_and_learn(QUICK);
+	energy_load_and_learn(QUICK);
 	REQUIRE(!write_file(INTERVAL, "10000"), INTERVAL);
 	meter_map_open(&ended, "kvm_meter_ended");
 	v = spinner(1);
@@ -707,23 +614,23 @@ static void test_disarm(void)
 	meter_wait_ended(&ended, id, &end);
 	tap_diag("%llu uJ +- %llu, by its CPU time %llu", end.energy_uj, end.energy_error_uj, truth);
 	EXPECT_NEAR(end.energy_uj, truth, TOLERANCE(truth) + truth / 10, "energy_uj");
-	totals(&a);
+	energy_totals(&a);
 	EXPECT_EQ(a.vms_uj, end.energy_uj, "vms_uj");
 	sleep_ms(500);
-	totals(&b);
+	energy_totals(&b);
 	EXPECT_EQ(b.package_uj, a.package_uj, "package_uj while disarmed");
 	/* Not what was drawn meanwhile. */
 	REQUIRE(!write_file(METER_SYSFS "/armed", "1"), "armed");
-	totals(&b);
+	energy_totals(&b);
 	EXPECT_EQ(b.package_uj, a.package_uj, "package_uj when armed again");
 	id = meter_wait_tid(v->tid);
 	vcpu_pause(v);
 	REQUIRE(!write_file(INTERVAL, "10"), INTERVAL);
-	wait_readings(2, &b);
+	energy_wait(2, &b);
 	EXPECT(meter_u64("vms/%llu/energy_uj", id), "no energy after it was armed again");
 	EXPECT(meter_u64("vms/%llu/energy_uj", id) < end.energy_uj, "the VM began with %llu uJ",
 	       meter_u64("vms/%llu/energy_uj", id));
-	expect_status();
+	energy_expect_status();
 }
 
 static void write_interval(void *arg)
@@ -748,20 +655,20 @@ static void test_unload(void)
 	pid_t writer, reader;
 	struct vcpu *v;
 
-	load(SOURCE " energy_interval_ms=10");
+	energy_load(SOURCE " energy_interval_ms=10");
 	v = spinner(1);
 	writer = spawn(write_interval, NULL);
 	reader = spawn(read_energy, NULL);
 	for (unsigned int i = 0; i < repeats(50); i++) {
 		sleep_ms(50);
-		load(SOURCE " energy_interval_ms=10");
+		energy_load(SOURCE " energy_interval_ms=10");
 	}
 	end_child(writer);
 	end_child(reader);
 	REQUIRE(!write_file(INTERVAL, "10"), INTERVAL);
 	EXPECT(WAIT_FOR(meter_u64("vms/%llu/energy_uj", meter_wait_tid(v->tid)), 5000),
 	       "no energy after all that");
-	expect_status();
+	energy_expect_status();
 }
 
 static void test_attributes(void)
@@ -774,7 +681,7 @@ static void test_attributes(void)
 	char path[64];
 	__u64 id;
 
-	load(QUICK);
+	energy_load(QUICK);
 	id = meter_wait_tid(spinner(-1)->tid);
 	expect_file(METER_SYSFS, "energy/source", 0444, 1);
 	/* Not for everybody: see CVE-2020-8694. */

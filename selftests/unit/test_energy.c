@@ -224,6 +224,38 @@ static void test_idle_bent(void)
 	EXPECT_NEAR(idle.uw, 11700000, 600000, "idle_uw");
 }
 
+/* Lines that would be drawn on too far, or are those of a package at its limit. */
+static void test_idle_far(void)
+{
+	struct energy_idle idle = {};
+	__u64 slack, part;
+
+	/* 60.0 and 60.1 of 64 CPUs. */
+	energy_idle_feed(&idle, SECOND, 350 * SECOND, 60 * SECOND, 64);
+	energy_idle_feed(&idle, SECOND, 350 * SECOND + SECOND / 20, 60 * SECOND + SECOND / 10, 64);
+	EXPECT_EQ(idle.uw, 0, "idle_uw from two busy windows");
+	EXPECT_EQ(idle.low_uw, 0, "what it is at least");
+	EXPECT_EQ(idle.high_uw, 350000000, "what it is at most");
+	/* 20 and 60 of 64 CPUs at 350 W: what rests in it cannot be told, and that is said. */
+	memset(&idle, 0, sizeof(idle));
+	energy_idle_feed(&idle, SECOND, 350 * SECOND, 20 * SECOND, 64);
+	energy_idle_feed(&idle, SECOND, 350 * SECOND, 60 * SECOND, 64);
+	EXPECT_EQ(idle.low_uw, 0, "what idle_uw is at least, at the power limit");
+	part = energy_idle_take(&idle, SECOND, 350 * SECOND, 0, &slack);
+	EXPECT(slack >= part, "%llu nJ are idle, or wrong by %llu", part, slack);
+	/* A quiet window tells. */
+	energy_idle_feed(&idle, SECOND, 80 * SECOND, SECOND / 2, 64);
+	EXPECT_NEAR(idle.uw, 80000000, 5000000, "idle_uw once it has been quiet");
+	EXPECT(idle.low_uw > 70000000, "at least %llu uW", idle.low_uw);
+	/* A counter that stands still, and CPUs that are not known, teach nothing. */
+	energy_idle_feed(&idle, SECOND, 0, 0, 64);
+	EXPECT(idle.high_uw, "the counter stood still once: nothing is idle");
+	energy_idle_feed(&idle, ENERGY_WINDOW_NS / 2, 20 * SECOND, 0, 64);
+	energy_idle_drop(&idle);
+	energy_idle_feed(&idle, ENERGY_WINDOW_NS / 2, 1, 0, 64);
+	EXPECT(idle.high_uw >= 70000000, "half a window counts");
+}
+
 static void test_idle_unknown(void)
 {
 	struct energy_idle idle = {};
@@ -315,6 +347,7 @@ static const struct tap_test tests[] = {
 	{ "idle power of a line", test_idle_line, 0 },
 	{ "idle power of a bent line", test_idle_bent, 0 },
 	{ "idle power that cannot be told", test_idle_unknown, 0 },
+	{ "idle power far from rest", test_idle_far, 0 },
 	{ "idle power and a late counter", test_idle_late, 0 },
 	{ "idle power of nonsense", test_idle_extreme, 0 },
 };
