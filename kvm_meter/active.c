@@ -42,7 +42,7 @@ struct active {
 	struct sample fast, slow;
 	u64 reserved_ns;		/* put aside for the end of the window */
 	u64 not_before;			/* by kvm_meter_budget_granted(): its turn */
-	unsigned int most;		/* pages in a sample, as it is dear; 0: any number */
+	u64 touch_ns;			/* what it takes to look at a page of it; 0: not known */
 	bool put_off;
 };
 
@@ -52,7 +52,7 @@ static DEFINE_MUTEX(active_mutex);
 static LIST_HEAD(waiting);
 static LIST_HEAD(running);
 static unsigned int vms;
-static u64 touch_ns = 5000;		/* a guess, until it has been measured */
+static u64 touch_ns = 5000;		/* of any VM: a guess, until it has been measured */
 static bool touch_known;
 static struct task_struct *thread;
 static DECLARE_WAIT_QUEUE_HEAD(poke);
@@ -187,7 +187,19 @@ static int sample_test(struct meter_vm *vm, struct sample *s)
 	return ret;
 }
 
-static int sample_clear(struct meter_vm *vm, struct sample *s, bool *any)
+/* Which of the pages that have been accessed are gone since. */
+static int sample_revisit(struct meter_vm *vm, struct sample *s)
+{
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; i < s->count && !ret; i++)
+		if (s->page[i].young)
+			ret = kvm_meter_probe_there(vm, &s->page[i]) ?: pace_touch();
+	return ret;
+}
+
+static int sample_clear(struct meter_vm *vm, struct sample *s)
 {
 	unsigned int i;
 	int ret = 0;
@@ -198,7 +210,6 @@ static int sample_clear(struct meter_vm *vm, struct sample *s, bool *any)
 		if (s->page[i].young) {
 			kvm_meter_probe_hand_over(&s->page[i]);
 			s->page[i].young = false;
-			*any = true;
 		}
 		ret = ret ?: pace_touch();
 	}
@@ -305,25 +316,40 @@ static bool slow_is_over(const struct active *a, u64 now)
 	return now - a->slow.begun_ns >= ms * NSEC_PER_MSEC;
 }
 
-static int begin_window(struct active *a)
+static u64 cost(const struct active *a)
+{
+	return a->touch_ns ?: touch_ns;
+}
+
+/* As many as the budget pays in time, and as a step can look at several times. */
+static unsigned int sample_size(const struct active *a)
 {
 	unsigned int want = estimate_afford(READ_ONCE(active_budget_ppm),
-					    READ_ONCE(active_window_ms) * NSEC_PER_MSEC, touch_ns,
+					    READ_ONCE(active_window_ms) * NSEC_PER_MSEC, cost(a),
 					    vms, READ_ONCE(active_samples));
+
+	if (cost(a) > DEAR / 2 * touch_ns)
+		want = min_t(u64, want, max_t(u64, div64_u64(STEP_NS, 4 * cost(a)), SAMPLE_MIN));
+	return want;
+}
+
+static int begin_window(struct active *a)
+{
+	unsigned int want = sample_size(a);
 	u64 now = ktime_get_ns();
 	struct mm_struct *mm;
-	bool any = false;
-	int ret;
+	int ret, flushed;
 
-	if (a->most)
-		want = min(want, a->most);
 	ret = kvm_meter_probe_map(a->vm, &work->map);
 	if (!ret)
 		ret = sample_test(a->vm, &a->slow);
+	if (!ret && a->slow.begun_ns && slow_is_over(a, now)) {
+		ret = sample_revisit(a->vm, &a->slow);
+		if (!ret)
+			end_slow_window(a, now);
+	}
 	if (ret)
 		return ret;
-	if (a->slow.begun_ns && slow_is_over(a, now))
-		end_slow_window(a, now);
 
 	if (!work->map.pages)
 		return -ENODATA;
@@ -335,14 +361,15 @@ static int begin_window(struct active *a)
 		sample_draw(&a->slow, want);
 	kthread_use_mm(mm);
 	if (a->slow.page && !a->slow.begun_ns)
-		ret = sample_clear(a->vm, &a->slow, &any);
+		ret = sample_clear(a->vm, &a->slow);
 	if (!ret)
-		ret = sample_clear(a->vm, &a->fast, &any);
+		ret = sample_clear(a->vm, &a->fast);
 	kthread_unuse_mm(mm);
 	mmput_async(mm);
-	if (!ret && any)
-		ret = kvm_meter_probe_flush(a->vm);
-	a->reserved_ns = a->fast.count * touch_ns;
+	/* Whoever else clears these bits does not tell the vCPUs either. */
+	flushed = kvm_meter_probe_flush(a->vm);
+	ret = ret ?: flushed;
+	a->reserved_ns = a->fast.count * cost(a);
 	kvm_meter_budget_reserve(a->reserved_ns);
 	return ret;
 }
@@ -350,16 +377,20 @@ static int begin_window(struct active *a)
 /* --- the thread --- */
 
 /*
- * What it takes to look at a page, slowly following what is measured. A step that was
- * given up says nothing of others, unless this host has never ended one.
+ * What it takes to look at a page, of this VM and of any, slowly following what is
+ * measured. A step that was given up says all of the VM, and nothing of others, unless
+ * this host has never ended one.
  */
-static void learn(u64 spent_ns, int ret)
+static void learn(struct active *a, u64 spent_ns, int ret)
 {
 	u64 ns;
 
-	if (!pace.touches || (ret == -ETIME && touch_known))
+	if (!pace.touches)
 		return;
-	ns = div64_u64(spent_ns, pace.touches);
+	ns = clamp_t(u64, div64_u64(spent_ns, pace.touches), TOUCH_LEAST_NS, TOUCH_MOST_NS);
+	a->touch_ns = a->touch_ns && ret != -ETIME ? (7 * a->touch_ns + ns) / 8 : ns;
+	if (ret == -ETIME && touch_known)
+		return;
 	if (touch_known)
 		ns = (7 * touch_ns + min(ns, LEARN_MOST * touch_ns)) / 8;
 	touch_ns = clamp_t(u64, ns, TOUCH_LEAST_NS, TOUCH_MOST_NS);
@@ -399,21 +430,8 @@ static u64 turn_in(struct active *a, unsigned int ppm)
 	return ns;
 }
 
-/*
- * After a step of one whose pages are too dear: a smaller sample may do. After a window
- * of it that has ended: a larger one, maybe.
- */
-static void fit(struct active *a, bool begins, int ret)
-{
-	if (ret == -ETIME)
-		a->most = max_t(unsigned int, (a->most ?: READ_ONCE(active_samples)) / 2,
-				SAMPLE_MIN);
-	else if (!ret && !begins && a->most)
-		a->most = min(2 * a->most, (unsigned int)SAMPLE_MAX);
-}
-
-/* There are fewer VMs than @was: the part of each is larger, and its turn sooner. */
-static void share_anew(struct list_head *list, unsigned int was)
+/* There are fewer VMs: the part of each is larger, and its turn sooner. */
+static void share_anew(struct list_head *list)
 {
 	u64 granted = kvm_meter_budget_granted();
 	struct active *a;
@@ -421,7 +439,14 @@ static void share_anew(struct list_head *list, unsigned int was)
 	list_for_each_entry(a, list, link)
 		if (a->not_before > granted)
 			a->not_before = granted + mul_u64_u32_div(a->not_before - granted,
-								  vms, was);
+								  vms, vms + 1);
+}
+
+static void one_less(void)
+{
+	vms--;
+	share_anew(&waiting);
+	share_anew(&running);
 }
 
 /* What was not used of its part before a window begins is lost. */
@@ -468,8 +493,7 @@ static u64 step(void)
 	ret = begin_window(a);
 out:
 	spent = kvm_meter_budget_settle(ppm);
-	learn(spent, ret);
-	fit(a, begins, ret);
+	learn(a, spent, ret);
 	charge(a, begins, spent);
 	if (begins)
 		list_move_tail(&a->link, &running);
@@ -479,6 +503,7 @@ out:
 		/* It has ended: what is known goes into the final record. */
 		drop(a);
 		list_del_init(&a->link);
+		one_less();
 	} else if (ret) {
 		/* It has no memory that can be sampled now, or is too dear: later, maybe. */
 		forget(a);
@@ -554,10 +579,10 @@ void kvm_meter_active_hide(struct meter_vm *vm)
 		return;
 	vm->active = NULL;
 	mutex_lock(&active_mutex);
-	list_del(&a->link);
-	vms--;
-	share_anew(&waiting, vms + 1);
-	share_anew(&running, vms + 1);
+	if (!list_empty(&a->link)) {
+		list_del(&a->link);
+		one_less();
+	}
 	drop(a);
 	mutex_unlock(&active_mutex);
 	kfree(a);

@@ -14,14 +14,18 @@
 #include <linux/swap.h>
 
 #include "compat_kvm.h"
+#include "hooks.h"
 #include "registry.h"
 
-/* NULL: the VM has ended. Else it is there until probe_end(). */
+/*
+ * NULL: the VM has ended, or would do so without a word. Else it is there until
+ * probe_end().
+ */
 static struct kvm *probe_begin(struct meter_vm *vm)
 	__acquires(&vm->probe_lock)
 {
 	spin_lock(&vm->probe_lock);
-	return READ_ONCE(vm->kvm);
+	return kvm_meter_hook_destroy_live() ? READ_ONCE(vm->kvm) : NULL;
 }
 
 static void probe_end(struct meter_vm *vm)
@@ -144,7 +148,9 @@ static bool still_there(struct kvm *kvm, const struct probe_page *page)
 	       __gfn_to_hva_memslot(slot, page->gfn) == page->hva;
 }
 
-static int probe(struct meter_vm *vm, struct probe_page *page, bool clear)
+enum probe_what { PROBE_THERE, PROBE_TEST, PROBE_CLEAR };
+
+static int probe(struct meter_vm *vm, struct probe_page *page, enum probe_what what)
 {
 	struct kvm *kvm = probe_begin(vm);
 	struct mmu_notifier *mn;
@@ -158,9 +164,9 @@ static int probe(struct meter_vm *vm, struct probe_page *page, bool clear)
 	idx = srcu_read_lock(&kvm->srcu);
 	if (!still_there(kvm, page))
 		page->gone = true;
-	else if (clear)
+	else if (what == PROBE_CLEAR)
 		page->young = mn->ops->clear_young(mn, kvm->mm, page->hva, page->hva + PAGE_SIZE);
-	else
+	else if (what == PROBE_TEST)
 		page->young = mn->ops->test_young(mn, kvm->mm, page->hva);
 	srcu_read_unlock(&kvm->srcu, idx);
 	probe_end(vm);
@@ -177,7 +183,7 @@ static int probe(struct meter_vm *vm, struct probe_page *page, bool clear)
  */
 int kvm_meter_probe_test(struct meter_vm *vm, struct probe_page *page)
 {
-	return probe(vm, page, false);
+	return probe(vm, page, PROBE_TEST);
 }
 
 /**
@@ -192,7 +198,20 @@ int kvm_meter_probe_test(struct meter_vm *vm, struct probe_page *page)
  */
 int kvm_meter_probe_clear(struct meter_vm *vm, struct probe_page *page)
 {
-	return probe(vm, page, true);
+	return probe(vm, page, PROBE_CLEAR);
+}
+
+/**
+ * kvm_meter_probe_there() - Is a page still what it was?
+ * @vm: VM
+ * @page: its page; gone is filled in
+ *
+ * Context: process.
+ * Return: 0 or -ESRCH.
+ */
+int kvm_meter_probe_there(struct meter_vm *vm, struct probe_page *page)
+{
+	return probe(vm, page, PROBE_THERE);
 }
 
 /**

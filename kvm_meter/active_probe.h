@@ -39,6 +39,7 @@ int kvm_meter_probe_map(struct meter_vm *vm, struct probe_map *map);
 void kvm_meter_probe_find(const struct probe_map *map, u64 number, struct probe_page *page);
 int kvm_meter_probe_test(struct meter_vm *vm, struct probe_page *page);
 int kvm_meter_probe_clear(struct meter_vm *vm, struct probe_page *page);
+int kvm_meter_probe_there(struct meter_vm *vm, struct probe_page *page);
 int kvm_meter_probe_flush(struct meter_vm *vm);
 int kvm_meter_probe_size(struct meter_vm *vm, struct kvm_meter_memory *memory);
 struct mm_struct *kvm_meter_probe_mm(struct meter_vm *vm);

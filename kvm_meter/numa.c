@@ -21,6 +21,7 @@
 #define BATCH		256		/* pages, under one lock of the mapping */
 #define SLOTS_MAX	512
 #define SCAN_EVERY	(10 * HZ)
+#define SCAN_AGAIN	(2 * HZ)	/* if the mapping was locked */
 
 bool meter_numa __read_mostly;
 
@@ -245,6 +246,8 @@ void kvm_meter_numa_scan(struct meter_vm *vm)
 		mm = take_slots(v, &pages);
 		break;
 	}
+	vm->scanned = true;
+	vm->scan_next = jiffies + SCAN_AGAIN;
 	if (!mm)
 		return;
 	step = DIV_ROUND_UP(pages, SAMPLES) ?: 1;
@@ -252,6 +255,8 @@ void kvm_meter_numa_scan(struct meter_vm *vm)
 	mmput_async(mm);
 	if (!done)
 		return;
+	/* VMs that were met at once do not stay together. */
+	vm->scan_next = jiffies + SCAN_EVERY * 3 / 4 + random_below(SCAN_EVERY / 4 + 1);
 	for (i = 0; i < KVM_METER_NODES; i++)
 		WRITE_ONCE(vm->node_memory_bytes[i], found[i] << PAGE_SHIFT);
 	guest_since(vm, since);
@@ -259,8 +264,6 @@ void kvm_meter_numa_scan(struct meter_vm *vm)
 	WRITE_ONCE(vm->hint.preferred_node, hint.preferred_node);
 	WRITE_ONCE(vm->hint.gain_permille, hint.gain_permille);
 	set_home(vm, hint.memory_node);
-	vm->scanned = true;
-	vm->scan_next = jiffies + SCAN_EVERY;
 }
 
 void kvm_meter_numa_init(void)
