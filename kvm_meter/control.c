@@ -202,6 +202,8 @@ static int on_module(struct notifier_block *nb, unsigned long event, void *data)
 
 	if (event == MODULE_STATE_LIVE && !strcmp(mod->name, "tun"))
 		kvm_meter_tun_learn();
+	else if (event == MODULE_STATE_GOING && !strcmp(mod->name, "tun"))
+		kvm_meter_tun_forget();
 	if (strcmp(mod->name, "kvm_amd") && strcmp(mod->name, "kvm_intel"))
 		return NOTIFY_DONE;
 	mutex_lock(&control_mutex);

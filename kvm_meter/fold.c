@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "control.h"
 #include "energy.h"
+#include "kworker.h"
 #include "guard_calls.h"
 #include "health.h"
 #include "hooks.h"
@@ -99,6 +100,7 @@ static void scan_processes(void)
 
 	lockdep_assert_held(&vm_mutex);
 	pass++;
+	kvm_meter_kworkers_pass();
 	for_each_meter_vm(vm) {
 		if (!vm->process || vm->process->pass == pass)
 			continue;

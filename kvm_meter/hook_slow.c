@@ -176,6 +176,12 @@ again:
 	if (READ_ONCE(meter_closing))
 		goto unlock;
 	if (v->task != current) {
+		/*
+		 * The thread before may still be on its CPU: what it ran there is in the
+		 * vCPU's times. It is there, as its last switch takes it off under this lock.
+		 */
+		if (v->task)
+			v->task_ns = max(v->task_ns, READ_ONCE(v->task->se.sum_exec_runtime));
 		kvm_meter_task_unmap(v);
 		v->woken_ns = 0;
 		if (!kvm_meter_task_map(v, current)) {

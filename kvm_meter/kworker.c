@@ -4,13 +4,92 @@
 #include <linux/rculist.h>
 #include <linux/sched.h>
 #include <linux/sched/task.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 
 #include "health.h"
+#include "registry.h"
 
 #define NAME	"vhost-"
 /* After so many looks in vain only one pass in 8 times as many looks. */
 #define PATIENCE	8
+
+/*
+ * All that there are, and for whose memory they work. Looked for once a pass over all
+ * processes, however many of those there are. Under vm_mutex.
+ */
+static struct worker {
+	struct task_struct *task;	/* held */
+	const struct mm_struct *mm;	/* compared, not followed */
+} *workers;
+static unsigned int nr_workers, max_workers;
+static bool looked;
+
+static void forget_workers(void)
+{
+	while (nr_workers)
+		put_task_struct(workers[--nr_workers].task);
+	looked = false;
+}
+
+/* Return: how many there are; those there is room for are listed. */
+static unsigned int list_workers(void)
+{
+	const struct mm_struct *mm;
+	struct task_struct *task;
+	unsigned int count = 0;
+
+	rcu_read_lock();
+	for_each_process(task) {
+		mm = READ_ONCE(task->mm);
+		if (!(task->flags & PF_KTHREAD) || !mm || strncmp(task->comm, NAME, strlen(NAME)))
+			continue;
+		if (count++ >= max_workers)
+			continue;
+		workers[nr_workers].task = get_task_struct(task);
+		workers[nr_workers++].mm = mm;
+	}
+	rcu_read_unlock();
+	return count;
+}
+
+static void look_for_workers(void)
+{
+	unsigned int count;
+
+	lockdep_assert_held(&vm_mutex);
+	if (looked)
+		return;
+	count = list_workers();
+	if (count > max_workers) {
+		struct worker *more = kvmalloc_array(2 * count, sizeof(*more), GFP_KERNEL);
+
+		forget_workers();
+		/* Those without room are found by a later look. */
+		if (more) {
+			kvfree(workers);
+			workers = more;
+			max_workers = 2 * count;
+		}
+		list_workers();
+	}
+	looked = true;
+}
+
+/* A pass over all processes begins: they are looked for anew, if anybody wants them. */
+void kvm_meter_kworkers_pass(void)
+{
+	lockdep_assert_held(&vm_mutex);
+	forget_workers();
+}
+
+void kvm_meter_kworkers_exit(void)
+{
+	forget_workers();
+	kvfree(workers);
+	workers = NULL;
+	max_workers = 0;
+}
 
 /* What the VMM's memory is known by; compared, not followed. Under RCU. */
 static const struct mm_struct *mm_of(const struct meter_process *p)
@@ -62,8 +141,8 @@ static bool take(struct meter_process *p, struct task_struct *task)
 void kvm_meter_kworkers_scan(struct meter_process *p)
 {
 	const struct mm_struct *mm;
-	struct task_struct *task;
 	bool found = false;
+	unsigned int i;
 
 	lockdep_assert_held(&p->mutex);
 	if (p->vhost_files != p->vhost_before)
@@ -74,15 +153,13 @@ void kvm_meter_kworkers_scan(struct meter_process *p)
 	/* Files of long ago shall not cost a look at all processes each time. */
 	if (++p->in_vain > PATIENCE && p->in_vain % (8 * PATIENCE))
 		return;
+	look_for_workers();
 	rcu_read_lock();
 	mm = mm_of(p);
-	for_each_process(task) {
-		if (!mm || !(task->flags & PF_KTHREAD) || READ_ONCE(task->mm) != mm)
-			continue;
-		if (!strncmp(task->comm, NAME, strlen(NAME)))
-			found |= take(p, task);
-	}
 	rcu_read_unlock();
+	for (i = 0; mm && i < nr_workers; i++)
+		if (workers[i].mm == mm)
+			found |= take(p, workers[i].task);
 	if (found)
 		p->in_vain = 0;
 }

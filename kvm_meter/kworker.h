@@ -8,5 +8,7 @@
 void kvm_meter_kworkers_scan(struct meter_process *p);
 void kvm_meter_kworkers_settle(struct meter_process *p);
 void kvm_meter_kworkers_drop(struct meter_process *p);
+void kvm_meter_kworkers_pass(void);
+void kvm_meter_kworkers_exit(void);
 
 #endif /* _KVM_METER_KWORKER_H */

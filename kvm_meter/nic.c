@@ -438,13 +438,14 @@ static int on_netdev(struct notifier_block *nb, unsigned long event, void *data)
 {
 	struct net_device *dev = netdev_notifier_info_to_dev(data);
 
-	if ((event != NETDEV_REGISTER && event != NETDEV_UNREGISTER) || !could_be_guests(dev))
+	if (event != NETDEV_REGISTER && event != NETDEV_UNREGISTER)
 		return NOTIFY_DONE;
 	mutex_lock(&nic_mutex);
-	if (event == NETDEV_REGISTER)
-		born(dev);
-	else
+	/* Whatever is behind a file may have been taken for a guest's. */
+	if (event == NETDEV_UNREGISTER)
 		gone(dev);
+	else if (could_be_guests(dev))
+		born(dev);
 	mutex_unlock(&nic_mutex);
 	return NOTIFY_DONE;
 }

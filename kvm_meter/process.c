@@ -16,11 +16,16 @@
 #include "threads.h"
 
 #define TABLE_BITS	8
+/* Network devices that there is room for, per vCPU. */
+#define NICS_PER_SLOT	4
 /* More threads than this are not looked at with interrupts off. */
 #define THREADS_AT_ONCE	256
 /* How often a reader tries to be the one who settles, and how far apart. */
 #define LOOK_TRIES	16
 #define LOOK_US		100
+/* Where that takes longer, readers get what is so many times as old. */
+#define LOOK_COSTS_NS	NSEC_PER_MSEC
+#define LOOK_TIMES	20
 
 static struct meter_process *processes;
 static unsigned int process_slots;
@@ -70,6 +75,7 @@ static void meet(struct meter_process *p, struct task_struct *task)
 	raw_spin_unlock_irqrestore(&p->lock, flags);
 	p->closed = false;
 	p->based = false;
+	p->took_ns = 0;
 	memset(p->seen, 0, sizeof(p->seen));
 	p->scan_in = 0;
 	p->vhost_files = 0;
@@ -184,7 +190,7 @@ static void split(struct meter_process *p, const u64 *grown)
 
 static void settle(struct meter_process *p)
 {
-	u64 now[METER_SHARES], grown[METER_SHARES];
+	u64 now[METER_SHARES], grown[METER_SHARES], began = ktime_get_mono_fast_ns();
 	unsigned long flags;
 	unsigned int i;
 
@@ -207,6 +213,15 @@ static void settle(struct meter_process *p)
 	raw_spin_lock_irqsave(&process_lock, flags);
 	split(p, grown);
 	raw_spin_unlock_irqrestore(&process_lock, flags);
+	p->settled_ns = ktime_get_mono_fast_ns();
+	p->took_ns = p->settled_ns - began;
+}
+
+/* A VMM with very many threads makes it dear to look, for whoever reads. */
+static bool is_fresh(const struct meter_process *p)
+{
+	return p->took_ns > LOOK_COSTS_NS &&
+	       ktime_get_mono_fast_ns() - p->settled_ns < LOOK_TIMES * p->took_ns;
 }
 
 /**
@@ -240,7 +255,8 @@ void kvm_meter_process_look(struct meter_process *p)
 
 	for (tries = 0; tries < LOOK_TRIES; tries++) {
 		if (mutex_trylock(&p->mutex)) {
-			settle(p);
+			if (!is_fresh(p))
+				settle(p);
 			mutex_unlock(&p->mutex);
 			return;
 		}
@@ -278,6 +294,7 @@ void kvm_meter_process_close_all(void)
 	unsigned int i;
 
 	mutex_lock(&vm_mutex);
+	kvm_meter_kworkers_pass();
 	for (i = 0; i < process_slots; i++) {
 		struct meter_process *p = &processes[i];
 
@@ -323,7 +340,7 @@ int kvm_meter_process_init(unsigned int slots)
 		INIT_LIST_HEAD(&p->nics);
 		list_add_tail(&p->link, &free_processes);
 	}
-	ret = kvm_meter_nic_init(slots);
+	ret = kvm_meter_nic_init(NICS_PER_SLOT * slots);
 	if (ret)
 		kvfree(processes);
 	return ret;
@@ -332,5 +349,6 @@ int kvm_meter_process_init(unsigned int slots)
 void kvm_meter_process_exit(void)
 {
 	kvm_meter_nic_exit();
+	kvm_meter_kworkers_exit();
 	kvfree(processes);
 }

@@ -32,7 +32,7 @@ enum meter_class {
 	METER_CLASSES
 };
 
-#define METER_KWORKERS	16
+#define METER_KWORKERS	64
 
 struct meter_process {
 	struct hlist_nulls_node by_signal;
@@ -61,6 +61,7 @@ struct meter_process {
 	struct mutex mutex;		/* for the rest */
 	bool closed;			/* the meter is being disarmed: that was all */
 	bool based;			/* seen is valid */
+	u64 settled_ns, took_ns;	/* CLOCK_MONOTONIC of the last time, and how long it took */
 	u64 seen[METER_SHARES];		/* what has been split */
 	struct {
 		struct task_struct *task;	/* held */

@@ -79,7 +79,7 @@ bool kvm_meter_tun_known(void)
  * kvm_meter_tun_layout() - Look up how tun is laid out
  * @vmlinux: BTF of the kernel
  *
- * Once; a kernel's tun does not change.
+ * Once, as long as the driver is there.
  *
  * Context: process; reads /sys/kernel/btf.
  * Return: false if there is no tun, or it cannot be told.
@@ -98,6 +98,12 @@ bool kvm_meter_tun_layout(const struct btf_blob *vmlinux)
 	smp_wmb(); /* before the one that is looked at */
 	WRITE_ONCE(dev_of_tun, dev);
 	return true;
+}
+
+/* The driver goes, and nobody has a file of it open. The next one may be another. */
+void kvm_meter_tun_forget(void)
+{
+	WRITE_ONCE(dev_of_tun, 0);
 }
 
 /**

@@ -21,5 +21,6 @@ struct net_device *kvm_meter_file_dev(const struct file *file, enum meter_file_k
 bool kvm_meter_tun_known(void);
 bool kvm_meter_tun_layout(const struct btf_blob *vmlinux);
 void kvm_meter_tun_learn(void);
+void kvm_meter_tun_forget(void);
 
 #endif /* _KVM_METER_TAPFILE_H */

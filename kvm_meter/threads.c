@@ -182,6 +182,7 @@ bool kvm_meter_threads_sum(struct meter_process *p, u64 *now)
 		look_gone(p, &after);
 		if (same(&before, &after))
 			break;
+		cond_resched();
 	}
 	fill(now, &s, &before, &after);
 	return tries < TRIES;
