@@ -47,8 +47,13 @@ static u64 guest_now(const struct meter_vcpu *v)
 		u64 guest = READ_ONCE(rec->guest_ns);
 		u64 since = READ_ONCE(rec->since_ns);
 		bool in_guest = READ_ONCE(rec->state) == KVM_METER_GUEST;
-		u64 now = meter_clock(), out = now;
+		u64 now, out;
 
+		/* The update is seen, and then the clock is read. */
+		smp_mb();
+		rmb();
+		now = meter_clock();
+		out = now;
 		if (in_guest && v->vcpu && v->entered &&
 		    /* KVM writes the time of the exit before it says that the guest was left. */
 		    smp_load_acquire(&v->vcpu->mode) == OUTSIDE_GUEST_MODE)
@@ -100,7 +105,8 @@ static u32 beside(struct meter_vcpu *v, int cpu, struct meter_vcpu **crowd)
 
 		if (sibling == cpu || who == LOAD_IDLE)
 			continue;
-		if (who == LOAD_HOST) {
+		/* A thread whose vCPU has ended, or that ran another one, is the host's. */
+		if (who == LOAD_HOST || (other && READ_ONCE(other->on_cpu) != sibling)) {
 			worst = max_t(u32, worst, KVM_METER_BESIDE_HOST);
 		} else if (who != v->rec->vm_id) {
 			worst = max_t(u32, worst, KVM_METER_BESIDE_OTHER);
@@ -262,17 +268,14 @@ void kvm_meter_place_switched(struct meter_vcpu *was, struct meter_vcpu *v, bool
 		settle_other(READ_ONCE(v->mate), -1);
 }
 
-/*
- * Two vCPUs are each other's mates, so that each is settled when the other gets or
- * loses a CPU. A leaf.
- */
-static DEFINE_RAW_SPINLOCK(mates_lock);
-
 /**
  * kvm_meter_place_promise() - Learn what the guest was told of its cores
  * @v: vCPU that enters for the first time
  * @vcpu: KVM's side of it; this thread runs it, and KVM lets nobody change its
  *	CPUID any more
+ *
+ * Two vCPUs are each other's mates, so that each is settled when the other gets or
+ * loses a CPU.
  *
  * Context: vcpu->lock held, interrupts off.
  */
@@ -283,7 +286,7 @@ void kvm_meter_place_promise(struct meter_vcpu *v, const struct kvm_vcpu *vcpu)
 	v->promise_shift = promise_shift(vcpu->arch.cpuid_entries, vcpu->arch.cpuid_nent);
 	if (!v->promise_shift)
 		return;
-	raw_spin_lock(&mates_lock);
+	raw_spin_lock(&v->vm->mates_lock);
 	list_for_each_entry_rcu(other, &v->vm->vcpus, link) {
 		if (v->mate)
 			break;
@@ -292,7 +295,7 @@ void kvm_meter_place_promise(struct meter_vcpu *v, const struct kvm_vcpu *vcpu)
 		WRITE_ONCE(v->mate, other);
 		WRITE_ONCE(other->mate, v);
 	}
-	raw_spin_unlock(&mates_lock);
+	raw_spin_unlock(&v->vm->mates_lock);
 }
 
 static void look(void *unused)

@@ -106,8 +106,8 @@ bool kvm_meter_task_map(struct meter_vcpu *v, struct task_struct *task)
 }
 
 /*
- * The thread may be gone, unless it is the current one. What it has used is
- * known from its last switch: since then it has not run this vCPU.
+ * The thread may be gone, unless it is the current one. What it has used is known
+ * from its last switch, or from who takes the vCPU over: since then it has not run it.
  */
 void kvm_meter_task_unmap(struct meter_vcpu *v)
 {
@@ -297,7 +297,6 @@ static struct meter_vm *vm_add(struct kvm *kvm, struct task_struct *task, u32 fl
 	vms_used++;
 	vm->id = ++last_vm_id;
 	WRITE_ONCE(vm->kvm, kvm);
-	hlist_add_head_rcu(&vm->by_kvm, &by_kvm[hash_ptr(kvm, TABLE_BITS)]);
 	vm->state = METER_VM_LIVE;
 	vm->flags = flags;
 	vm->vcpu_count = 0;
@@ -313,7 +312,9 @@ static struct meter_vm *vm_add(struct kvm *kvm, struct task_struct *task, u32 fl
 	vm->order.count = 0;
 	memset(&vm->memory, 0, sizeof(vm->memory));
 	kvm_meter_ident_take(&vm->ident, task);
+	/* Whoever finds it finds what the guard has for it. */
 	kvm_meter_guard_born(vm);
+	hlist_add_head_rcu(&vm->by_kvm, &by_kvm[hash_ptr(kvm, TABLE_BITS)]);
 	return vm;
 }
 
@@ -686,6 +687,7 @@ int kvm_meter_registry_init(unsigned int slots)
 		list_add_tail(&v->link, &free_vcpus);
 		vm->rec = kvm_meter_map_vm(i);
 		spin_lock_init(&vm->probe_lock);
+		raw_spin_lock_init(&vm->mates_lock);
 		INIT_LIST_HEAD(&vm->todo);
 		INIT_LIST_HEAD(&vm->vcpus);
 		list_add_tail(&vm->link, &free_vms);

@@ -117,6 +117,7 @@ struct meter_vm {
 	u64 share[METER_SHARES];	/* under process_lock: of what the process uses */
 	unsigned long wait_end;		/* under vm_mutex: jiffies; 0: retire has not put it off */
 	atomic_t waiting;		/* vCPUs that are runnable without a CPU */
+	raw_spinlock_t mates_lock;	/* who is whose mate: a leaf under vcpu->lock */
 	u32 vcpu_count;
 	u32 flags;
 	u64 ended_ns;

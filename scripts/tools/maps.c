@@ -76,7 +76,7 @@ static void copy_info(struct kvm_meter_info *to, const struct kvm_meter_info *fr
 {
 	int tries;
 
-	for (tries = 0; tries < 1000; tries++) {
+	for (tries = 0; tries < KM_TRIES; tries++) {
 		__u64 seq = __kvm_meter_load(&from->energy_seq);
 
 		__kvm_meter_rmb();
@@ -84,7 +84,9 @@ static void copy_info(struct kvm_meter_info *to, const struct kvm_meter_info *fr
 		__kvm_meter_rmb();
 		if (!(seq & 1) && __kvm_meter_load(&from->energy_seq) == seq)
 			return;
+		usleep(100);
 	}
+	km_die("BPF map kvm_meter_info does not stand still: try again");
 }
 
 void km_open(struct km *km)
@@ -110,7 +112,6 @@ const struct kvm_meter_vcpu *km_vcpu(const struct km *km, uint32_t i)
 	return (const struct kvm_meter_vcpu *)(km->vcpu.mem + i * km->vcpu.size);
 }
 
-/* Records whose seq is odd while they are written. */
 bool km_here(const char *field)
 {
 	if (!strncmp(field, "smt_", 4))
@@ -120,6 +121,7 @@ bool km_here(const char *field)
 	return true;
 }
 
+/* Records whose seq is odd while they are written. */
 static bool km_read_seq(const struct km_map *map, uint32_t i, void *out)
 {
 	const unsigned char *p = map->mem + (size_t)i * map->size;
