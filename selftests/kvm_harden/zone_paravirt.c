@@ -25,6 +25,8 @@
 #define HV_HYPERCALL	0x40000001
 #define HV_REFERENCE_TSC 0x40000021
 #define HV_VP_ASSIST	0x40000073
+#define HV_SIEFP	0x40000082
+#define HV_SIMP		0x40000083
 #define XEN_PAGE_MSR	0x40000200
 #define XEN_NOWHERE	(~0ull)
 #define HC_CLOCK_PAIRING 9
@@ -147,6 +149,17 @@ static int give_hv_tsc(struct scene *s, bool on)
 static int give_hv_assist(struct scene *s, bool on)
 {
 	return host_msr(s, HV_VP_ASSIST, on ? s->gpa | 1 : 0);
+}
+
+/* KVM clears a page that the guest names for messages, and one for events. */
+static int give_hv_messages(struct scene *s, bool on)
+{
+	return guest_msr(s, guest_set_msr, HV_SIMP, on ? s->gpa | 1 : 0);
+}
+
+static int give_hv_events(struct scene *s, bool on)
+{
+	return guest_msr(s, guest_set_msr, HV_SIEFP, on ? s->gpa | 1 : 0);
 }
 
 static int give_xen_page(struct scene *s, bool on)
@@ -305,6 +318,8 @@ WORD(clock_pairing, "clock pairing", give_clock_pairing, NULL, 0, 0)
 WORD(hv_hypercall, "hypercall page", give_hv_hypercall, NULL, 0, 0)
 WORD(hv_tsc, "reference TSC", give_hv_tsc, use_clock, 0, 0)
 WORD(hv_assist, "VP assist page", give_hv_assist, NULL, 0, 0)
+WORD(hv_messages, "SynIC message page", give_hv_messages, NULL, VM_IRQCHIP | VM_HYPERV, 0)
+WORD(hv_events, "SynIC event page", give_hv_events, NULL, VM_IRQCHIP | VM_HYPERV, 0)
 WORD(xen_page, "Xen hypercall page", give_xen_page, NULL, 0, 0)
 WORD(xen_shared, "Xen shared info", give_xen_shared, NULL, 0, 0)
 WORD(xen_runstate, "Xen run state", give_xen_runstate, use_run, 0, 0)
@@ -373,6 +388,8 @@ static const struct tap_test tests[] = {
 	{ "Hyper-V hypercall page", test_hv_hypercall, 0 },
 	{ "Hyper-V reference TSC", test_hv_tsc, 0 },
 	{ "Hyper-V VP assist page", test_hv_assist, 0 },
+	{ "Hyper-V SynIC message page", test_hv_messages, 0 },
+	{ "Hyper-V SynIC event page", test_hv_events, 0 },
 	{ "Xen hypercall page", test_xen_page, 0 },
 	{ "Xen shared info", test_xen_shared, 0 },
 	{ "Xen run state", test_xen_runstate, 0 },

@@ -258,6 +258,8 @@ enum scene_end scene_go_on(struct scene *s)
 			if (run->internal.suberror == SUBERROR_ZONE && !run->internal.ndata)
 				return SCENE_STOPPED;
 			return SCENE_ODD;
+		case KVM_EXIT_HYPERV:		/* that the guest has set up its SynIC */
+			continue;
 		default:
 			return s->reason < 0 ? SCENE_FAILED : SCENE_ODD;
 		}

@@ -17,6 +17,9 @@
 #define PTE_TABLE	0x7
 #define PTE_LARGE	0x87
 
+#define CPUID_INTERFACE	0x40000001
+#define HYPERV_INTERFACE 0x31237648	/* "Hv#1" */
+
 static int kvm_fd = -1;
 static struct kvm_cpuid2 *cpuid;
 static size_t run_size;
@@ -140,6 +143,25 @@ static void vcpu_set_long_mode(struct vcpu *v)
 	REQUIRE(!ioctl(v->fd, KVM_SET_SREGS, &sregs), "KVM_SET_SREGS: %s", strerror(errno));
 }
 
+/* SynIC whose pages KVM clears when the guest names them. */
+static void become_hyperv(struct vcpu *v)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_HYPERV_SYNIC };
+	struct kvm_cpuid2 *own;
+	size_t size = sizeof(*own) + cpuid->nent * sizeof(own->entries[0]);
+
+	own = malloc(size);
+	REQUIRE(own, "out of memory");
+	memcpy(own, cpuid, size);
+	for (unsigned int i = 0; i < own->nent; i++)
+		if (own->entries[i].function == CPUID_INTERFACE)
+			own->entries[i].eax = HYPERV_INTERFACE;
+	REQUIRE(!ioctl(v->fd, KVM_SET_CPUID2, own), "KVM_SET_CPUID2: %s", strerror(errno));
+	free(own);
+	if (ioctl(v->fd, KVM_ENABLE_CAP, &cap))
+		tap_skip("no SynIC: %s", strerror(errno));
+}
+
 struct vcpu *vm_add_vcpu(struct vm *vm, unsigned int id)
 {
 	struct kvm_mp_state runnable = { KVM_MP_STATE_RUNNABLE };
@@ -156,6 +178,8 @@ struct vcpu *vm_add_vcpu(struct vm *vm, unsigned int id)
 	REQUIRE(v->run != MAP_FAILED, "mmap of kvm_run: %s", strerror(errno));
 	v->data = (struct guest_data *)(vm->mem + GUEST_DATA + vm->nr * 0x1000);
 	REQUIRE(!ioctl(v->fd, KVM_SET_CPUID2, cpuid), "KVM_SET_CPUID2: %s", strerror(errno));
+	if (vm->flags & VM_HYPERV)
+		become_hyperv(v);
 	if (vm->flags & VM_IRQCHIP)
 		REQUIRE(!ioctl(v->fd, KVM_SET_MP_STATE, &runnable), "KVM_SET_MP_STATE: %s",
 			strerror(errno));
