@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * No-go zones on pages that somebody else has: in a pipe, registered for I/O, in
- * a DMA buffer, in a child. A zone is refused as long as they could be read there.
+ * No-go zones on pages that somebody else has: in a pipe, registered for I/O, with
+ * I/O under way, in a DMA buffer, in a child. A zone is refused as long as they could be
+ * read there.
  */
 #include "scene.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -210,6 +212,168 @@ static void test_fork(void) { prove_fork(BACK_PRIVATE); }
 static void test_fork_huge(void) { prove_fork(BACK_HUGE); }
 static void test_fork_shared(void) { prove_fork(BACK_SHARED); }
 
+#define DIRECT_FILE	"/var/tmp/kvm_harden_direct"
+#define DIRECT_SIZE	4096
+#define DIRECT_ROUNDS	40
+
+/* A thread that reads a disk into the secret's first page, two contents in turn. */
+struct direct {
+	struct scene *s;
+	int fd;
+	volatile int stop, hold;	/* hold: 1 asked for, 2 it does */
+	volatile __u8 landed;		/* what the last read that succeeded has left there */
+	volatile unsigned int done, refused, odd;
+};
+
+static void *read_direct(void *arg)
+{
+	struct direct *d = arg;
+
+	for (unsigned int i = 0; !d->stop; i++) {
+		ssize_t got = pread(d->fd, d->s->secret, DIRECT_SIZE, (i & 1) * DIRECT_SIZE);
+
+		if (got == DIRECT_SIZE) {
+			d->landed = 1 + (i & 1);
+			d->done++;
+		} else if (got < 0 && errno == EFAULT) {
+			d->refused++;
+		} else {
+			d->odd++;
+		}
+		if (d->hold) {
+			d->hold = 2;
+			while (d->hold && !d->stop)
+				sleep_ms(1);
+		}
+	}
+	return NULL;
+}
+
+static int direct_file(void)
+{
+	static __u8 page[DIRECT_SIZE] __attribute__((aligned(DIRECT_SIZE)));
+	int fd = open(DIRECT_FILE, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_DIRECT, 0600);
+
+	if (fd < 0)
+		tap_skip("no O_DIRECT in /var/tmp: %s", strerror(errno));
+	unlink(DIRECT_FILE);
+	for (int i = 0; i < 2; i++) {
+		memset(page, 1 + i, sizeof(page));
+		if (pwrite(fd, page, sizeof(page), i * DIRECT_SIZE) != DIRECT_SIZE)
+			tap_skip("write by O_DIRECT: %s", strerror(errno));
+	}
+	return fd;
+}
+
+/* The page has what was read last, all of it: no read went to a page that was left. */
+static void expect_landed(struct direct *d, int round)
+{
+	for (unsigned int i = 0; i < DIRECT_SIZE; i++) {
+		EXPECT((__u8)d->s->secret[i] == d->landed, "round %d, byte %u: %u, expected %u",
+		       round, i, (__u8)d->s->secret[i], d->landed);
+		if ((__u8)d->s->secret[i] != d->landed)
+			return;
+	}
+}
+
+/* Reads are under way when the zone comes. It is refused, or they have landed in it. */
+static void prove_direct(enum backing backing)
+{
+	struct scene *s = scene_create(backing, 0);
+	struct direct d = { .s = s, .fd = direct_file() };
+	unsigned int made = 0, busy = 0, from;
+	pthread_t thread;
+
+	REQUIRE(!pthread_create(&thread, NULL, read_direct, &d), "pthread_create");
+	REQUIRE(WAIT_FOR(d.done > 2, 10000), "O_DIRECT: nothing is read (%u odd)", d.odd);
+	for (int i = 0; i < DIRECT_ROUNDS && !s->no_zones; i++) {
+		int ret = scene_try_zone(s, "rwx", "stop");
+
+		if (s->no_zones)
+			break;
+		EXPECT(!ret || ret == -EBUSY, "zone: %s (%s)", strerror(-ret), zone_last_error());
+		busy += !!ret;
+		if (ret)
+			continue;
+		made++;
+		from = d.refused;
+		EXPECT(WAIT_FOR(d.refused > from + 1, 10000), "reads into a zone go on");
+		d.hold = 1;
+		REQUIRE(WAIT_FOR(d.hold == 2, 10000), "the reader does not stand");
+		scene_unzone(s);
+		expect_landed(&d, i);
+		from = d.done;
+		d.hold = 0;
+		EXPECT(WAIT_FOR(d.done > from + i % 3, 10000), "no read after the zone");
+	}
+	d.stop = 1;
+	pthread_join(thread, NULL);
+	close(d.fd);
+	tap_diag("%u zones came under reads, %u were refused; %u reads, %u into zones", made, busy,
+		 d.done, d.refused);
+	EXPECT(s->no_zones || made, "no zone came between reads");
+	EXPECT_EQ(d.odd, 0, "reads that failed otherwise");
+	scene_fill(s);
+	scene_prove(s, "rwx");
+	scene_over(s);
+}
+
+/* A disk whose reads take longer than creating a zone waits. */
+#define SLOW_DISK	"/dev/nullb0"
+#define SLOW_MS		5000
+
+static void slow_disk_end(void)
+{
+	run_shell(NULL, 0, "rmmod null_blk 2>/dev/null");
+}
+
+static void *read_slowly(void *arg)
+{
+	struct direct *d = arg;
+
+	if (pread(d->fd, d->s->secret, DIRECT_SIZE, 0) != DIRECT_SIZE)
+		d->odd = errno ?: 1;
+	d->done = 1;
+	return NULL;
+}
+
+static void prove_slow(enum backing backing)
+{
+	struct scene *s;
+	struct direct d = {};
+	pthread_t thread;
+	int ret;
+
+	tap_at_end(slow_disk_end);
+	slow_disk_end();
+	if (run_shell(NULL, 0, "modprobe null_blk nr_devices=1 gb=1 irqmode=2 completion_nsec=%llu "
+		      "2>/dev/null", SLOW_MS * NSEC_PER_MSEC))
+		tap_skip("no null_blk");
+	REQUIRE(WAIT_FOR(file_exists(SLOW_DISK), 10000), "no " SLOW_DISK);
+	d.fd = open(SLOW_DISK, O_RDONLY | O_DIRECT | O_CLOEXEC);
+	REQUIRE(d.fd >= 0, SLOW_DISK ": %s", strerror(errno));
+	s = scene_create(backing, 0);
+	d.s = s;
+	REQUIRE(!pthread_create(&thread, NULL, read_slowly, &d), "pthread_create");
+	sleep_ms(500);
+	ret = scene_try_zone(s, "rwx", "stop");
+	EXPECT(!d.done, "the read was over too soon");
+	EXPECT(s->no_zones || ret == -EBUSY, "zone: %s (%s)", strerror(-ret), zone_last_error());
+	pthread_join(thread, NULL);
+	EXPECT_EQ(d.odd, 0, "errno of the read");
+	close(d.fd);
+	scene_fill(s);
+	scene_prove(s, "rwx");
+	scene_over(s);
+}
+
+static void test_slow(void) { prove_slow(BACK_PRIVATE); }
+static void test_slow_memfd(void) { prove_slow(BACK_MEMFD); }
+
+static void test_direct(void) { prove_direct(BACK_PRIVATE); }
+static void test_direct_shared(void) { prove_direct(BACK_SHARED); }
+static void test_direct_memfd(void) { prove_direct(BACK_MEMFD); }
+
 static const struct tap_test tests[] = {
 	{ "pages in a pipe are refused", test_pipe, 0 },
 	{ "pages given to a pipe are refused", test_pipe_gift, 0 },
@@ -221,6 +385,11 @@ static const struct tap_test tests[] = {
 	{ "shared pages registered for I/O are refused", test_uring_shared, 0 },
 	{ "huge pages registered for I/O are refused", test_uring_huge, 0 },
 	{ "a DMA buffer of a memfd", test_udmabuf, 0 },
+	{ "I/O by O_DIRECT under way", test_direct, 120 },
+	{ "I/O by O_DIRECT under way to shared pages", test_direct_shared, 120 },
+	{ "I/O by O_DIRECT under way to a memfd", test_direct_memfd, 120 },
+	{ "a read by O_DIRECT that takes long is refused", test_slow, 120 },
+	{ "the same into a memfd", test_slow_memfd, 120 },
 	{ "pages shared with a child are refused", test_fork, 0 },
 	{ "huge pages shared with a child are refused", test_fork_huge, 0 },
 	{ "a child with the same shared memory", test_fork_shared, 0 },
