@@ -5,6 +5,8 @@
 #include <linux/cpuhotplug.h>
 #include <linux/topology.h>
 
+#include "switch.h"
+
 DEFINE_PER_CPU_ALIGNED(struct harden_cpu, harden_cpu);
 
 /* The core of a CPU is that of its first sibling that came, for good. */
@@ -36,8 +38,7 @@ static int on_cpu_online(unsigned int cpu)
 		other->next = c;
 	}
 	core->cpus++;
-	core->last = TOKEN_FOREIGN;
-	core->last_cpu = -1;
+	kvm_harden_make_foreign(core, 0);
 	raw_spin_unlock_irqrestore(&core->lock, flags);
 	smp_store_release(&c->core, core); /* complete before an entry here sees it */
 	return 0;

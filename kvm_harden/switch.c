@@ -110,9 +110,16 @@ static void make_siblings_stale(struct harden_cpu *c, u32 left)
 	}
 }
 
-/* The core holds traces that are foreign to whoever comes next. */
-static void make_foreign(struct harden_core *core, u32 policy)
+/**
+ * kvm_harden_make_foreign() - The core holds traces that are foreign to whoever comes next
+ * @core: core
+ * @policy: what somebody asked for beside those who are known to have been there
+ *
+ * Context: core->lock held.
+ */
+void kvm_harden_make_foreign(struct harden_core *core, u32 policy)
 {
+	lockdep_assert_held(&core->lock);
 	if (core->last != TOKEN_FOREIGN)
 		core->last_policy = leaving_policy(core);
 	core->last_policy |= core->earlier_policy | policy;
@@ -142,7 +149,7 @@ static void leave(struct harden_core *core, struct harden_cpu *c)
 	if (core->cpus == 1)
 		return;
 	if (core->last != c->token || moved(c)) {
-		make_foreign(core, harden_policy(c->vm));
+		kvm_harden_make_foreign(core, harden_policy(c->vm));
 		/* A sibling of the domain that this one entered with, too. */
 		for_each_sibling(s, c)
 			kvm_meter_guard_revoke(s->cpu);
@@ -399,7 +406,7 @@ void kvm_harden_forget(harden_token token)
 
 		raw_spin_lock_irqsave(&core->lock, flags);
 		if (token == TOKEN_FOREIGN || core->last == token)
-			make_foreign(core, 0);
+			kvm_harden_make_foreign(core, 0);
 		raw_spin_unlock_irqrestore(&core->lock, flags);
 	}
 }

@@ -14,6 +14,7 @@ struct kvm_vcpu;
 void kvm_harden_enter(struct kvm_vcpu *vcpu, u32 slot, struct kvm_meter_vcpu *rec);
 bool kvm_harden_entered(struct kvm_vcpu *vcpu, u64 now);
 void kvm_harden_exited(struct kvm_vcpu *vcpu, int cpu, u64 at);
+void kvm_harden_make_foreign(struct harden_core *core, u32 policy);
 void kvm_harden_forget(harden_token token);
 void kvm_harden_vm_ended(const struct kvm *kvm);
 
