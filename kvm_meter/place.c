@@ -49,9 +49,8 @@ static u64 guest_now(const struct meter_vcpu *v)
 		bool in_guest = READ_ONCE(rec->state) == KVM_METER_GUEST;
 		u64 now, out;
 
-		/* The update is seen, and then the clock is read. */
-		smp_mb();
-		rmb();
+		smp_mb(); /* the update is seen, ... */
+		rmb(); /* ... and then the clock is read: it waits for what came before */
 		now = meter_clock();
 		out = now;
 		if (in_guest && v->vcpu && v->entered &&

@@ -42,7 +42,7 @@ struct vcpu {
 };
 
 #define VM_IRQCHIP	0x1	/* in-kernel irqchip */
-#define VM_HYPERV	0x2	/* Hyper-V's MSRs rather than KVM's, with SynIC: needs the irqchip */
+#define VM_HYPERV	0x2	/* Hyper-V's MSRs, with SynIC; needs the irqchip */
 
 struct vm {
 	int fd;
