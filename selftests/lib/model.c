@@ -193,6 +193,7 @@ static void forget(struct model *m, struct model_core *core)
 	core->earlier = 0;
 	core->token = 0;
 	core->vm = MODEL_NOBODY;
+	core->moved = false;
 }
 
 /* Nobody can have the id of a dead VM again, but its address. */
@@ -212,6 +213,8 @@ static void replay_domain(struct model *m, unsigned int i, __u32 domain)
 	for (int c = 0; c < MODEL_CPUS && old && old != domain; c++)
 		if (m->cores[c].token == old)
 			forget(m, &m->cores[c]);
+	for (int c = 0; c < MODEL_CPUS; c++)
+		m->cores[c].moved |= m->cores[c].vm == (int)i && old != domain;
 	m->vms[i].domain = domain;
 }
 
@@ -244,6 +247,18 @@ static void replay_mark(struct model *m, const char *mark)
 		(vm)->want.name += (n);					\
 	} while (0)
 
+/*
+ * On a core of siblings a vCPU on the fast path is seen to have left its guest at the
+ * next entry only. If its VM has been given another domain by then, the core is foreign;
+ * if it was seen to leave before, the core is that of its former domain.
+ */
+static void replay_moved(struct model *m, struct model_core *core, const struct pending *p)
+{
+	if (core->moved && p->told && !p->event.from)
+		forget(m, core);
+	core->moved = false;
+}
+
 static void make_siblings_stale(struct model *m, int cpu, __u32 left)
 {
 	for (int i = 0; i < MODEL_CPUS; i++) {
@@ -260,11 +275,15 @@ static void replay_entry(struct model *m, const struct witness_event *e, struct 
 	struct model_core *core = &m->cores[cpu_core(e->cpu)];
 	struct model_cpu *cpu = &m->cpus[e->cpu];
 	struct model_vm *vm = &m->vms[e->vcpu / MODEL_VCPUS];
-	__u64 token = token_of(m, vm), from = core->token;
 	__u32 policy = policy_of(m, vm), wanted = 0, got;
-	bool change = core->token != token || policy & KVM_HARDEN_HOST;
-	int from_vm = core->vm;
+	__u64 token = token_of(m, vm), from;
+	int from_vm;
+	bool change;
 
+	replay_moved(m, core, p);
+	from = core->token;
+	from_vm = core->vm;
+	change = core->token != token || policy & KVM_HARDEN_HOST;
 	REQUIRE(vm - m->vms < m->nr, "an entry of vCPU %u, which is nobody's", e->vcpu);
 	if (!cost[0]) {
 		cost[0] = harden_u64("flush/ibpb_cost_ns");

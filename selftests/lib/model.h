@@ -39,6 +39,7 @@ struct model_core {
 	__u64 token;
 	__u32 policy;			/* what it asked for when it entered */
 	__u32 earlier;			/* and VMs of its domain before it */
+	bool moved;			/* it has been given another domain since */
 };
 
 struct model {
