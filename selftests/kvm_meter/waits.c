@@ -462,8 +462,8 @@ static void test_pause(void)
 {
 	const struct kvm_meter_vcpu *rec;
 	struct vcpu *v, *other, *stranger;
-	struct meter_snap s;
-	__u64 exits, on;
+	struct meter_snap s, was;
+	__u64 exits, on, waits;
 	struct vm *vm;
 	pid_t pid;
 
@@ -475,8 +475,12 @@ static void test_pause(void)
 	other = spinner(vm, 1, guest_spin, 1);
 	rec = record(v);
 	/* The other one runs; what the kernel does on its CPU may get between. */
+	meter_snap(record(other), &was);
 	spins(rec, "the other vCPU runs", &exits, &on);
-	EXPECT(on <= exits / 20 + 1, "%llu of %llu while the other vCPU runs", on, exits);
+	meter_snap(record(other), &s);
+	waits = SNAP_DELTA(was, s, waits);
+	EXPECT(on <= exits / 20 + 1 + waits, "%llu of %llu while the other vCPU runs, and waits %llu times",
+	       on, exits, waits);
 	/* It has no CPU but for the 5 % that newer kernels keep for such threads. */
 	pid = spawn(compete, (void *)SCHED_FIFO);
 	spins(rec, "the other vCPU waits", &exits, &on);
