@@ -147,7 +147,7 @@ void energy_weigh(__u64 *sum, const __u32 *weight, __u64 ns)
 static void estimate(struct energy_idle *idle, unsigned int cpus)
 {
 	const struct energy_point *low = &idle->low, *high = &idle->high;
-	__u64 drop, known = high->busy_ppm - low->busy_ppm;
+	__u64 drop, known = less(high->busy_ppm, low->busy_ppm);
 
 	idle->high_uw = idle->min_uw;
 	idle->low_uw = 0;
@@ -198,8 +198,7 @@ void energy_idle_feed(struct energy_idle *idle, __u64 span_ns, __u64 nj, __u64 b
 
 	if (!low->valid || now.uw < idle->min_uw)
 		idle->min_uw = now.uw;
-	if (!high->valid || now.busy_ppm > high->busy_ppm + EQUAL_PPM ||
-	    (now.busy_ppm + EQUAL_PPM > high->busy_ppm && now.uw < high->uw))
+	if (!high->valid || now.busy_ppm > high->busy_ppm)
 		*high = now;
 	if (!low->valid || now.busy_ppm + EQUAL_PPM < low->busy_ppm ||
 	    (now.busy_ppm < low->busy_ppm + EQUAL_PPM && now.uw < low->uw))

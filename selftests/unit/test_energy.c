@@ -256,6 +256,33 @@ static void test_idle_far(void)
 	EXPECT(idle.high_uw >= 70000000, "half a window counts");
 }
 
+/* A load that hardly changes says nothing, whichever way it goes. */
+static void test_idle_steady(void)
+{
+	static const struct {
+		__u64 busy_ms, watts;
+	} w[] = { { 2000, 90 }, { 2011, 100 }, { 2008, 99 }, { 1999, 95 }, { 2000, 91 } };
+	struct energy_idle idle = {};
+
+	srandom(5);
+	for (unsigned int i = 0; i < 1000; i++) {
+		unsigned int k = i < ARRAY_SIZE(w) ? i : rnd(ARRAY_SIZE(w));
+
+		energy_idle_feed(&idle, SECOND, w[k].watts * SECOND, w[k].busy_ms * (SECOND / 1000),
+				 16);
+		REQUIRE(!idle.uw && !idle.low_uw, "window %u: idle_uw %llu, at least %llu", i,
+			idle.uw, idle.low_uw);
+	}
+	EXPECT_EQ(idle.high_uw, 90000000, "what it may be");
+	/* The busiest window stays, however slowly the load falls. */
+	memset(&idle, 0, sizeof(idle));
+	feed(&idle, SECOND, SECOND / 4, 10000000, 10000000);
+	for (unsigned int i = 0; i < 600; i++)
+		feed(&idle, SECOND, 4 * SECOND - i * 5000000, 10000000, 10000000);
+	EXPECT_EQ(idle.high.busy_ppm, 4 * PPM, "the busiest window");
+	EXPECT_NEAR(idle.uw, 10000000, 10000, "idle_uw");
+}
+
 static void test_idle_unknown(void)
 {
 	struct energy_idle idle = {};
@@ -348,6 +375,7 @@ static const struct tap_test tests[] = {
 	{ "idle power of a bent line", test_idle_bent, 0 },
 	{ "idle power that cannot be told", test_idle_unknown, 0 },
 	{ "idle power far from rest", test_idle_far, 0 },
+	{ "idle power of a steady load", test_idle_steady, 0 },
 	{ "idle power and a late counter", test_idle_late, 0 },
 	{ "idle power of nonsense", test_idle_extreme, 0 },
 };
