@@ -6,6 +6,7 @@
 #include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/timekeeping.h>
 
 #include "health.h"
 #include "registry.h"
@@ -23,13 +24,13 @@ static struct worker {
 	const struct mm_struct *mm;	/* compared, not followed */
 } *workers;
 static unsigned int nr_workers, max_workers;
-static bool looked;
+static u64 looked_ns;		/* CLOCK_MONOTONIC; 0: not in this pass */
 
 static void forget_workers(void)
 {
 	while (nr_workers)
 		put_task_struct(workers[--nr_workers].task);
-	looked = false;
+	looked_ns = 0;
 }
 
 /* Return: how many there are; those there is room for are listed. */
@@ -58,25 +59,25 @@ static void look_for_workers(void)
 	unsigned int count;
 
 	lockdep_assert_held(&vm_mutex);
-	if (looked)
-		return;
+	forget_workers();
+	looked_ns = ktime_get_mono_fast_ns();
 	count = list_workers();
 	if (count > max_workers) {
 		struct worker *more = kvmalloc_array(2 * count, sizeof(*more), GFP_KERNEL);
 
-		forget_workers();
 		/* Those without room are found by a later look. */
-		if (more) {
-			kvfree(workers);
-			workers = more;
-			max_workers = 2 * count;
-		}
+		if (!more)
+			return;
+		while (nr_workers)
+			put_task_struct(workers[--nr_workers].task);
+		kvfree(workers);
+		workers = more;
+		max_workers = 2 * count;
 		list_workers();
 	}
-	looked = true;
 }
 
-/* A pass over all processes begins: they are looked for anew, if anybody wants them. */
+/* A pass over all processes begins, or the last one is over: nothing is known of them. */
 void kvm_meter_kworkers_pass(void)
 {
 	lockdep_assert_held(&vm_mutex);
@@ -153,7 +154,9 @@ void kvm_meter_kworkers_scan(struct meter_process *p)
 	/* Files of long ago shall not cost a look at all processes each time. */
 	if (++p->in_vain > PATIENCE && p->in_vain % (8 * PATIENCE))
 		return;
-	look_for_workers();
+	/* For one that has come since they were looked for, too. */
+	if (p->born_ns >= looked_ns)
+		look_for_workers();
 	rcu_read_lock();
 	mm = mm_of(p);
 	rcu_read_unlock();

@@ -311,6 +311,7 @@ void kvm_meter_process_close_all(void)
 		mutex_unlock(&p->mutex);
 		cond_resched();
 	}
+	kvm_meter_kworkers_pass();
 	mutex_unlock(&vm_mutex);
 }
 
