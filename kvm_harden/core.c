@@ -67,6 +67,7 @@ void kvm_harden_core_reset(void)
 		c->check_l1d = false;
 		c->stale = false;
 		c->left = 0;
+		c->missing = 0;
 		c->core->last = TOKEN_FOREIGN;
 		c->core->last_cpu = -1;
 		c->core->owed = 0;

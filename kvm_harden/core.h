@@ -38,6 +38,7 @@ struct harden_cpu {
 	bool fast;			/* in_guest is not kept up: see rec */
 	bool stale;			/* a sibling made a switch that this CPU has not */
 	u32 left;			/* what those who were left then had asked for */
+	u32 missing;			/* what the last switch here did not flush */
 	/* this CPU only, or at the exit of what it entered: */
 	bool check_l1d;			/* KVM is trusted to flush at this entry */
 	u64 l1d_seen;			/* its statistic before */

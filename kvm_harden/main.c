@@ -26,9 +26,11 @@ static int fail_init_step;
 module_param(fail_init_step, int, 0);
 MODULE_PARM_DESC(fail_init_step, "for tests: fail at this step of the initialization (default 0: do not)");
 
-static void ended(const struct kvm *kvm)
+static void ended(const struct kvm *kvm, u32 slot, u64 vm_id)
 {
-	kvm_harden_vm_ended(kvm);
+	/* Its address may be the next VM's. */
+	kvm_harden_forget((unsigned long)kvm);
+	kvm_harden_vm_ended(slot, vm_id);
 	kvm_harden_zone_vm_ended(kvm);
 }
 

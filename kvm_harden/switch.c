@@ -6,7 +6,8 @@
  * core as foreign to both: the core holds traces of each then.
  *
  * A switch is made by each CPU of a core for itself: a barrier holds for the CPU
- * that issues it, and a sibling may enter before it is over.
+ * that issues it, and a sibling may enter before it is over. What nobody asked for then
+ * is missing there, for one of the domain who asks for it when he comes.
  *
  * As long as a vCPU is alone on its core with its domain its entries take the
  * meter's fast path, and nothing here runs.
@@ -35,8 +36,8 @@ struct decision {
 };
 
 /*
- * A VM without a slot is a domain for itself. Its address may be used again:
- * kvm_harden_vm_ended() sees to that.
+ * A VM without a slot is a domain for itself. Its address may be used again: it is
+ * forgotten when the VM ends.
  */
 static harden_token token_of(const struct kvm_vcpu *vcpu, const struct harden_vm *vm)
 {
@@ -198,6 +199,10 @@ static bool decide(struct harden_core *core, struct harden_cpu *c, struct kvm_vc
 		if (change)
 			make_siblings_stale(c, left);
 		c->left = 0;
+		c->missing = HARDEN_PRIMITIVES & ~wanted;
+	} else {
+		wanted = policy & c->missing;
+		c->missing &= ~wanted;
 	}
 	if (change)
 		core->earlier_policy = 0;
@@ -409,10 +414,4 @@ void kvm_harden_forget(harden_token token)
 			kvm_harden_make_foreign(core, 0);
 		raw_spin_unlock_irqrestore(&core->lock, flags);
 	}
-}
-
-/* Its address may be the next VM's. */
-void kvm_harden_vm_ended(const struct kvm *kvm)
-{
-	kvm_harden_forget((unsigned long)kvm);
 }

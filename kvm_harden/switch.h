@@ -16,7 +16,6 @@ bool kvm_harden_entered(struct kvm_vcpu *vcpu, u64 now);
 void kvm_harden_exited(struct kvm_vcpu *vcpu, int cpu, u64 at);
 void kvm_harden_make_foreign(struct harden_core *core, u32 policy);
 void kvm_harden_forget(harden_token token);
-void kvm_harden_vm_ended(const struct kvm *kvm);
 
 /* Whether what is decided is done, or only counted. */
 extern bool harden_dry_run;

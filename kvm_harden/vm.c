@@ -23,7 +23,7 @@ void kvm_harden_vm_born(u32 slot, u64 id)
 	vm->rec->policy = KVM_HARDEN_DEFAULT;
 	vm->rec->domain = 0;
 	WRITE_ONCE(vm->rec->vm_id, id);
-	WRITE_ONCE(vm->id, id);
+	smp_store_release(&vm->id, id);
 }
 
 static bool shared(harden_token token)
@@ -42,16 +42,42 @@ static bool has_members(harden_token token)
 }
 
 /*
- * The slot is free. Nothing of the VM runs any more. The number of a domain that
- * nobody is left in may be given to others, who are strangers to what cores hold.
+ * The number of a domain that nobody is left in may be given to others, who are
+ * strangers to what cores hold.
  */
-void kvm_harden_vm_clear(struct harden_vm *vm)
+static void leave_domain(struct harden_vm *vm, harden_token token)
 {
-	harden_token token = vm->token;
-
-	WRITE_ONCE(vm->token, TOKEN_FOREIGN);
+	/* Unless the slot is another's, or it has been given another domain. */
+	if (cmpxchg(&vm->token, token, TOKEN_FOREIGN) != token)
+		return;
 	if (shared(token) && !has_members(token))
 		kvm_harden_forget(token);
+}
+
+/**
+ * kvm_harden_vm_ended() - A VM is destroyed: nothing of it runs any more
+ * @slot: its slot, or KVM_METER_NO_SLOT
+ * @id: its id; if the slot has another one, it is somebody else's by now
+ *
+ * Context: any.
+ */
+void kvm_harden_vm_ended(u32 slot, u64 id)
+{
+	struct harden_vm *vm = harden_vm(slot);
+	harden_token token;
+
+	if (!vm)
+		return;
+	token = READ_ONCE(vm->token);
+	smp_rmb(); /* a slot is given a token, and then an id */
+	if (READ_ONCE(vm->id) == id)
+		leave_domain(vm, token);
+}
+
+/* The slot is free. It may have been given a domain since the VM ended. */
+void kvm_harden_vm_clear(struct harden_vm *vm)
+{
+	leave_domain(vm, READ_ONCE(vm->token));
 	WRITE_ONCE(vm->id, 0);
 	memset(vm->rec, 0, sizeof(*vm->rec));
 }

@@ -59,6 +59,7 @@ do {									\
 int kvm_harden_vm_init(void);
 void kvm_harden_vm_exit(void);
 void kvm_harden_vm_born(u32 slot, u64 id);
+void kvm_harden_vm_ended(u32 slot, u64 id);
 void kvm_harden_vm_clear(struct harden_vm *vm);
 void kvm_harden_vm_set_domain(struct harden_vm *vm, u32 domain);
 void kvm_harden_vm_set_policy(struct harden_vm *vm, u32 policy);

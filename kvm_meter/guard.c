@@ -37,14 +37,15 @@ void kvm_meter_guard_born(const struct meter_vm *vm)
 		guard->born(vm - meter_vms, vm->id);
 }
 
-void kvm_meter_guard_ended(const struct kvm *kvm)
+/* @slot, @id: of its record, or KVM_METER_NO_SLOT */
+void kvm_meter_guard_ended(const struct kvm *kvm, u32 slot, u64 id)
 {
 	const struct kvm_meter_guard *guard;
 
 	rcu_read_lock();
 	guard = READ_ONCE(meter_guard);
 	if (guard)
-		guard->ended(kvm);
+		guard->ended(kvm, slot, id);
 	rcu_read_unlock();
 }
 

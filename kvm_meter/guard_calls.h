@@ -41,7 +41,7 @@ static inline void guard_exited(struct kvm_vcpu *vcpu, int cpu, u64 at)
 /* A VM's life. */
 void kvm_meter_guard_restart(void);
 void kvm_meter_guard_born(const struct meter_vm *vm);
-void kvm_meter_guard_ended(const struct kvm *kvm);
+void kvm_meter_guard_ended(const struct kvm *kvm, u32 slot, u64 id);
 void kvm_meter_guard_show(const struct meter_vm *vm);
 void kvm_meter_guard_hide(const struct meter_vm *vm);
 bool kvm_meter_guard_enabled(void);

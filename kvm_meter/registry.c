@@ -458,16 +458,21 @@ static void vm_end_locked(struct meter_vm *vm, u32 flags)
  */
 void kvm_meter_vm_end(struct kvm *kvm)
 {
+	u32 slot = KVM_METER_NO_SLOT;
 	struct meter_vm *vm;
 	unsigned long flags;
+	u64 id = 0;
 
 	raw_spin_lock_irqsave(&registry_lock, flags);
 	kvm_meter_admit_forget(kvm);
 	vm = vm_find(kvm);
-	if (vm)
+	if (vm) {
+		slot = vm - meter_vms;
+		id = vm->id;
 		vm_end_locked(vm, 0);
+	}
 	raw_spin_unlock_irqrestore(&registry_lock, flags);
-	kvm_meter_guard_ended(kvm);
+	kvm_meter_guard_ended(kvm, slot, id);
 	if (!vm)
 		return;
 	/* With interrupts off it is not KVM that says so: the VM has long gone. */

@@ -35,7 +35,8 @@ struct kvm_meter_vcpu;
  *	exits off the fast path only. Any context but NMI.
  * @restart: VMs have run unseen, as the meter was disarmed. Process context.
  * @born: a VM has been given slot @slot. Interrupts off, under a raw lock.
- * @ended: a VM, with a slot or without, is destroyed. Any context.
+ * @ended: a VM is destroyed; with a slot, or KVM_METER_NO_SLOT. The slot may be
+ *	another's already: then @vm_id is not its id. Any context.
  * @show: VM @slot can be shown now; may come again for the same VM.
  * @hide: VM @slot is gone. Both: process context, one at a time.
  * @owner: THIS_MODULE
@@ -46,7 +47,7 @@ struct kvm_meter_guard {
 	void (*exited)(struct kvm_vcpu *vcpu, int cpu, u64 at);
 	void (*restart)(void);
 	void (*born)(u32 slot, u64 vm_id);
-	void (*ended)(const struct kvm *kvm);
+	void (*ended)(const struct kvm *kvm, u32 slot, u64 vm_id);
 	void (*show)(u32 slot, u64 vm_id);
 	void (*hide)(u32 slot);
 	struct module *owner;

@@ -273,6 +273,33 @@ static void test_policy_of_domain(void)
 	expect_counts(1 + 2 * N, 1, 1 + 2 * N);
 }
 
+/* One of the domain asks for what the one that made the switch did not: once. */
+static void test_policy_later(void)
+{
+	struct model_vm *c;
+
+	two_vms();
+	c = model_vm(m, 1, 0);
+	pin_thread(0, CPU);
+	model_default(m, 0);
+	model_domain(m, a, 1);
+	model_domain(m, b, 1);
+	model_policy(m, a, 0);
+	model_policy(m, b, KVM_HARDEN_IBPB);
+	model_policy(m, c, 0);
+	model_begin(m, "on");
+	program(c, guest_io);
+	for (int i = 0; i < N; i++) {
+		run_once(c);
+		take_turns(3);	/* A makes the switch, B's first entry the flush */
+	}
+	model_policy(m, a, KVM_HARDEN_L1D);
+	take_turns(2);		/* and A's, as it asks for another one now */
+	model_end(m);
+	/* Where B was, C makes a switch with an IBPB. */
+	expect_counts(2 * N, 2 * N - 1, 1);
+}
+
 /* Each entry, of the one that asks for it only; the other's are switches. */
 static void test_policy_host(void)
 {
@@ -541,6 +568,7 @@ static const struct tap_test tests[] = {
 	{ "policy ibpb beside l1d", test_policy_union, 0 },
 	{ "policy ibpb beside none", test_policy_one_asks, 0 },
 	{ "policies of a domain's VMs", test_policy_of_domain, 0 },
+	{ "what one asks for later than another", test_policy_later, 0 },
 	{ "policy host", test_policy_host, 0 },
 	{ "policies change under running guests", test_policy_running, 0 },
 	{ "flush/default changes", test_default, 0 },

@@ -292,6 +292,38 @@ static void test_conflict_changes(void)
 }
 
 /*
+ * A gets another domain while it is in its guest, beside B of its former one. When it
+ * leaves, what it did since then is a stranger's to B.
+ */
+static void test_moves_away(void)
+{
+	__u64 was;
+
+	two_vms(1);
+	model_domain(m, b, 5);
+	vcpu_program(b->v, guest_io, ~0ull, 0);
+	pin_thread(0, 1);
+	harden_set("on\n", "flush/mode");
+	for (int i = 0; i < 30; i++) {
+		model_domain(m, a, 5);
+		spin(a->v, 0);
+		REQUIRE(WAIT_FOR(a->v->data->progress > 10, 5000), "A does not run");
+		run_once(b->v);
+		model_domain(m, a, 7);
+		run_once(b->v);
+		stop(a->v);
+		was = harden_u64("vms/%llu/switches", b->id);
+		run_once(b->v);
+		EXPECT_EQ(harden_u64("vms/%llu/switches", b->id) - was, 1,
+			  "switches of B after A has left");
+		was = harden_u64("vms/%llu/switches", b->id);
+		run_once(b->v);
+		EXPECT_EQ(harden_u64("vms/%llu/switches", b->id) - was, 0, "and again");
+	}
+	harden_set("off\n", "flush/mode");
+}
+
+/*
  * A has asked for flushes and was there together with B, which has not. Who
  * comes next, and asks for nothing either, finds traces of both.
  */
@@ -522,6 +554,7 @@ static const struct tap_test tests[] = {
 	{ "two vCPUs of one VM at once", test_no_conflict_self, 0 },
 	{ "a dry run, then off", test_no_conflict_dry, 0 },
 	{ "domains change under both", test_conflict_changes, 0 },
+	{ "a VM leaves its domain in its guest", test_moves_away, 120 },
 	{ "what one of two asked for", test_policy_of_two, 0 },
 	{ "a crowd", test_crowd, 0 },
 };

@@ -28,10 +28,10 @@ struct model_vm {
 	struct harden_counters before, want, end;
 };
 
-/* A switch that a sibling has made, and this CPU has not. */
 struct model_cpu {
-	bool stale;
+	bool stale;			/* a sibling has made a switch that this CPU has not */
 	__u32 left;			/* what those who were left then had asked for */
+	__u32 missing;			/* what the last switch here did not flush */
 };
 
 struct model_core {
