@@ -65,58 +65,40 @@ static struct attribute *root_attrs[] = {
 
 static const struct attribute_group root_group = { .attrs = root_attrs };
 
-/* health/: one file per line of METER_HEALTH */
-struct health_attr {
+/* Numbers of events: health/ and active/, one file per line of their tables. */
+struct count_attr {
 	struct kobj_attribute attr;
-	enum meter_health what;
+	const atomic64_t *count;
 };
 
-static ssize_t health_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
+static ssize_t count_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
 {
-	enum meter_health what = container_of(attr, struct health_attr, attr)->what;
+	const atomic64_t *count = container_of(attr, struct count_attr, attr)->count;
 
-	return sysfs_emit(buf, "%lld\n", atomic64_read(&meter_health[what]));
+	return sysfs_emit(buf, "%lld\n", atomic64_read(count));
 }
 
-#define H(name, desc)							\
-	static struct health_attr health_##name = {			\
-		.attr = __ATTR(name, 0444, health_show, NULL),		\
-		.what = HEALTH_##name,					\
+#define COUNT(dir, name, counter)					\
+	static struct count_attr dir##_##name = {			\
+		.attr = __ATTR(name, 0444, count_show, NULL),		\
+		.count = &(counter),					\
 	};
+
+#define H(name, desc) COUNT(health, name, meter_health[HEALTH_##name])
 METER_HEALTH(H)
 #undef H
+#define A(name, desc) COUNT(active, name, meter_active[ACTIVE_##name])
+METER_ACTIVE(A)
+#undef A
 
 #define H(name, desc) &health_##name.attr.attr,
 static struct attribute *health_attrs[] = { METER_HEALTH(H) NULL };
 #undef H
-
-static const struct attribute_group health_group = { .name = "health", .attrs = health_attrs };
-
-/* active/: one file per line of METER_ACTIVE */
-struct active_attr {
-	struct kobj_attribute attr;
-	enum meter_active what;
-};
-
-static ssize_t active_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
-{
-	enum meter_active what = container_of(attr, struct active_attr, attr)->what;
-
-	return sysfs_emit(buf, "%lld\n", atomic64_read(&meter_active[what]));
-}
-
-#define A(name, desc)							\
-	static struct active_attr active_##name = {			\
-		.attr = __ATTR(name, 0444, active_show, NULL),		\
-		.what = ACTIVE_##name,					\
-	};
-METER_ACTIVE(A)
-#undef A
-
 #define A(name, desc) &active_##name.attr.attr,
 static struct attribute *active_attrs[] = { METER_ACTIVE(A) NULL };
 #undef A
 
+static const struct attribute_group health_group = { .name = "health", .attrs = health_attrs };
 static const struct attribute_group active_group = { .name = "active", .attrs = active_attrs };
 
 /* maps/: the BPF maps' ids */
