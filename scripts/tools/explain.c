@@ -85,6 +85,8 @@ int cmd_explain(int argc, char **argv)
 
 	if (argc > 2)
 		km_usage("explain takes one VM at most");
+	if (only && !strncmp(only, "--", 2))
+		km_usage("explain is for people and takes no %s; see 'show VM --json'", only);
 	km_open(&km);
 	km_snap_take(&km, &s, NULL);
 	for (i = 0; i < s.nvm; i++) {

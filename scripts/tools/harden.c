@@ -22,7 +22,8 @@ struct counters {
 
 struct vm {
 	ull id;
-	char comm[KM_NAME_LEN], policy[64];
+	struct km_ident ident;
+	char policy[64];
 	ull domain;
 	struct counters c;
 };
@@ -41,14 +42,13 @@ static bool read_counters(const char *dir, struct counters *c)
 }
 
 /* False for a VM that has gone meanwhile. */
-static bool read_vm(const char *id, struct vm *vm)
+static bool read_vm(const struct km *km, const char *id, struct vm *vm)
 {
 	char dir[64], path[128];
 
 	memset(vm, 0, sizeof(*vm));
 	vm->id = strtoull(id, NULL, 10);
-	snprintf(path, sizeof(path), KM_SYSFS "/vms/%.20s/comm", id);
-	km_sysfs_str(path, vm->comm, sizeof(vm->comm));
+	km_identify_id(km, vm->id, &vm->ident);
 	snprintf(path, sizeof(path), KH_SYSFS "/vms/%.20s/flush", id);
 	if (!km_sysfs_str(path, vm->policy, sizeof(vm->policy)))
 		return false;
@@ -62,7 +62,7 @@ static int is_number(const struct dirent *d)
 	return d->d_name[0] >= '0' && d->d_name[0] <= '9';
 }
 
-static unsigned int read_vms(struct vm **vms)
+static unsigned int read_vms(const struct km *km, struct vm **vms)
 {
 	struct dirent **dir;
 	unsigned int nvm = 0;
@@ -71,7 +71,7 @@ static unsigned int read_vms(struct vm **vms)
 	*vms = NULL;
 	for (i = 0; i < n; i++) {
 		*vms = km_alloc(*vms, nvm + 1, sizeof(**vms));
-		nvm += read_vm(dir[i]->d_name, &(*vms)[nvm]);
+		nvm += read_vm(km, dir[i]->d_name, &(*vms)[nvm]);
 		free(dir[i]);
 	}
 	if (n >= 0)
@@ -100,7 +100,8 @@ static void json(const char *status, const char *mode, const char *policy,
 	for (i = 0; i < nvm; i++) {
 		json_open(NULL, '{');
 		json_u64("vm", vms[i].id);
-		json_str("comm", vms[i].comm);
+		json_str("name", vms[i].ident.name);
+		json_str("uuid", vms[i].ident.uuid);
 		json_u64("domain", vms[i].domain);
 		json_str("flush", vms[i].policy);
 		json_counters(&vms[i].c);
@@ -143,7 +144,7 @@ static void print(const char *status, const char *policy, const struct counters 
 	for (i = 0; i < nvm; i++) {
 		table_row(&t);
 		table_cell(&t, 0, "%llu", vms[i].id);
-		table_cell(&t, 1, "%.40s", out_escape(vms[i].comm, name, sizeof(name)));
+		table_cell(&t, 1, "%.40s", out_escape(vms[i].ident.name, name, sizeof(name)));
 		if (vms[i].domain)
 			table_cell(&t, 2, "%llu", vms[i].domain);
 		else
@@ -165,6 +166,7 @@ int cmd_harden(int argc, char **argv)
 	struct counters all;
 	struct vm *vms;
 	unsigned int nvm;
+	struct km km;
 
 	if (access(KH_SYSFS, F_OK))
 		km_die("kvm_harden is not loaded: load it with 'modprobe kvm_harden', or 'insmod kvm_harden/kvm_harden.ko' from its tree");
@@ -174,7 +176,8 @@ int cmd_harden(int argc, char **argv)
 	    !read_counters("flush", &all))
 		km_die("cannot read " KH_SYSFS ": %s; was the module unloaded this moment?",
 		       strerror(errno));
-	nvm = read_vms(&vms);
+	km_open(&km);
+	nvm = read_vms(&km, &vms);
 	if (as_json)
 		json(status, mode, policy, &all, vms, nvm);
 	else

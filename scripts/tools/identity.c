@@ -81,6 +81,21 @@ static void parse_cmdline(const char *buf, size_t size, struct km_ident *id)
 	}
 }
 
+/* Of a running VM, by its id; all empty if there is no such. */
+void km_identify_id(const struct km *km, ull id, struct km_ident *ident)
+{
+	static struct kvm_meter_vm rec;
+	uint32_t i;
+
+	memset(ident, 0, sizeof(*ident));
+	for (i = 0; i < km->vm.n; i++) {
+		if (!km_read_vm(&km->vm, i, &rec) || rec.vm_id != id)
+			continue;
+		km_identify(&rec, ident);
+		return;
+	}
+}
+
 void km_identify(const struct kvm_meter_vm *vm, struct km_ident *id)
 {
 	static char buf[65536];

@@ -44,6 +44,7 @@ struct km_ident {
 };
 
 void km_identify(const struct kvm_meter_vm *vm, struct km_ident *id);
+void km_identify_id(const struct km *km, ull id, struct km_ident *ident);
 void km_remember(const struct kvm_meter_vm *vm, struct km_ident *id);
 
 /* snapshot.c: all running VMs at one moment */
@@ -104,6 +105,10 @@ int cmd_prometheus(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_slot(int argc, char **argv);
 int cmd_harden(int argc, char **argv);
+int cmd_zones(int argc, char **argv);
+
+/* status.c */
+void km_say_no_vms(void);
 
 /* main.c */
 void km_die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));

@@ -22,8 +22,9 @@ static const char help[] =
 "  explain [VM]       what a VM's numbers say, in plain words; all, ended ones too\n"
 "  status             is the meter armed and healthy, how full are its maps;\n"
 "                     exit status 0: armed, 3: loaded but not armed\n"
-"  prometheus         all counters in Prometheus' text format\n"
+"  prometheus         all counters of kvm_meter in Prometheus' text format\n"
 "  harden [--json]    kvm_harden: trust domains, flushes between them, what they took\n"
+"  zones [--json]     kvm_harden: no-go zones, and who tried to get in\n"
 "  slot VM [VCPU]     its index in the BPF map kvm_meter_vcpu, for bpftool\n"
 "\n"
 "What the columns mean, in shares of wall-clock time:\n"
@@ -31,6 +32,9 @@ static const char help[] =
 "  host    on a CPU for the guest, but in KVM or the VMM: the cost of exits\n"
 "  steal   runnable, but another thread had the CPU, or cpu.max throttled it\n"
 "  idle    asleep: halted, stopped by the VMM, or blocked (see blocked_ns)\n"
+"\n"
+"Totals of a running VM are read one after the other: they are of moments some\n"
+"milliseconds apart. Final records, and each vCPU's numbers, are of one moment.\n"
 "\n"
 "Names and uuids that were seen are kept in /run/kvm_meter, for final records; a\n"
 "regular 'kvmmeter prometheus' sees to it that every VM was seen.\n"
@@ -90,6 +94,7 @@ static const struct {
 	{ "explain", cmd_explain },
 	{ "slot", cmd_slot },
 	{ "harden", cmd_harden },
+	{ "zones", cmd_zones },
 	{ NULL, NULL },
 };
 

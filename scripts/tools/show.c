@@ -195,7 +195,7 @@ int cmd_list(int argc, char **argv)
 	}
 	table_print(&t, NULL);
 	if (!s.nvm)
-		puts("No VM runs under KVM; a VM shows up at its next entry.");
+		km_say_no_vms();
 	return 0;
 }
 

@@ -71,3 +71,17 @@ int cmd_status(int argc, char **argv)
 	}
 	return km_sysfs_u64(KM_SYSFS "/armed", &val) && val == 1 ? 0 : 3;
 }
+
+/* Instead of an empty table: there is none, or none is looked at. */
+void km_say_no_vms(void)
+{
+	char status[256] = "";
+	ull armed;
+
+	if (km_sysfs_u64(KM_SYSFS "/armed", &armed) && armed) {
+		puts("No VM runs under KVM; a VM shows up at its next entry.");
+		return;
+	}
+	km_sysfs_str(KM_SYSFS "/status", status, sizeof(status));
+	printf("The meter is not armed (%s) and sees no VM: echo 1 > " KM_SYSFS "/armed\n", status);
+}

@@ -119,8 +119,10 @@ static void print_table(const struct km *km, const struct km_snap *now,
 		}
 	}
 	table_print(&t, tty ? style_tty : NULL);
-	if (!now->nvm)
-		printf("\nNo VM runs under KVM; a VM shows up at its next entry.\n");
+	if (!now->nvm) {
+		printf("\n");
+		km_say_no_vms();
+	}
 	printf("\n");
 	fflush(stdout);
 	table_free(&t);
