@@ -127,6 +127,8 @@ int kvm_harden_mode_init(const char *name)
 	open = true;
 	mutex_unlock(&mode_mutex);
 	ret = kvm_harden_mode_set(name);
+	if (ret == -EINVAL)
+		pr_err("mode=%s: must be off, dry-run or on\n", name);
 	if (ret)
 		kvm_harden_mode_exit();
 	return ret;

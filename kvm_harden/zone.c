@@ -69,7 +69,7 @@ static int check_spec(const struct zone_spec *spec)
 {
 	u32 open = open_ways(spec->deny) & ~spec->allow;
 	const char *unfit = kvm_harden_hook_mmu_unfit(spec->deny);
-	char ways[64];
+	char ways[64], *p;
 
 	if (unfit)
 		return kvm_harden_zone_refuse(-EOPNOTSUPP, "%s", unfit);
@@ -78,7 +78,9 @@ static int check_spec(const struct zone_spec *spec)
 	if (!open)
 		return 0;
 	zone_print_ways(ways, sizeof(ways), open);
-	return kvm_harden_zone_refuse(-EPERM, "this leaves a way open: %s; say so with allow=",
+	for (p = ways; (p = strchr(p, ' ')); )
+		*p = ',';
+	return kvm_harden_zone_refuse(-EPERM, "this leaves a way open: say so with allow=%s",
 				      ways);
 }
 

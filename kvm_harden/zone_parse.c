@@ -177,7 +177,7 @@ static int find_field(const char *text, size_t len)
 
 static int check(const struct zone_spec *spec, const char **why)
 {
-	*why = "gpa and size are multiples of 0x1000, size is not 0";
+	*why = "gpa and size are hexadecimal, multiples of 0x1000, size is not 0";
 	if (!spec->size || (spec->gpa | spec->size) & 0xfff)
 		return -EINVAL;
 	*why = "gpa + size is beyond what a guest can address (52 bits)";
