@@ -51,11 +51,15 @@ Loaded, as root (Documentation/admin-guide/)
                                      energy_source=auto|none energy_interval_ms=N
                                      active_budget_ppm=N active_window_ms=N
                                      active_slow_windows=N active_samples=N
-  insmod kvm_harden/kvm_harden.ko    mode=off|dry-run|on
+  make -C scripts/tools [install]    kvmmeter, the operator's tool
+  insmod kvm_harden/kvm_harden.ko    mode=off|dry-run|on assume=ibpb,l1d (tests)
   echo off|dry-run|on > /sys/kernel/kvm_harden/flush/mode
   echo N > /sys/kernel/kvm_harden/vms/ID/domain; echo POLICY > .../flush
+  echo 'vm=ID gpa=HEX size=HEX deny=rwx action=stop' > /sys/kernel/kvm_harden/zones/create
 
 A command of your own in such a host:
   scripts/rig/run.sh --kernel 6.12 --live -- uname -a
   scripts/rig/run.sh --kernel 6.12 --host intel --live -- uname -a
+  scripts/rig/run.sh --kernel 6.12 --payload "\$(scripts/rig/build.sh 6.12)" --live -- \\
+      sh -c 'insmod kvm_meter/kvm_meter.ko; cat /sys/kernel/kvm_meter/status'
 EOF

@@ -45,7 +45,7 @@ rsync -a --checksum --no-owner --no-group --from0 --files-from="$build.files" \
 SECONDS=0
 log=$build.log
 ver=$(root_version "$name")
-say "$name: building for $ver"
+say "$name: building for $ver (modules, tests and tools; 2 minutes at most)"
 code=0
 RIG_ROOT=$root RIG_BUILD=$build unshare --mount --pid --fork --kill-child \
 	/bin/bash -e -s >"$log" 2>&1 <<-EOF || code=$?
