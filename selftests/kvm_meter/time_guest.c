@@ -180,7 +180,12 @@ static void test_two_on_one(void)
 		wall = s[i].b.raw - s[i].a.raw;
 		/* Half each; the scheduler's fairness over 4 s is good to some 10 %. */
 		EXPECT_NEAR(SNAP_DELTA(s[i].a, s[i].b, steal_ns), wall / 2, wall / 8, "steal_ns");
-		EXPECT(SNAP_DELTA(s[i].a, s[i].b, guest_ns) > wall / 4,
+		/*
+		 * Where emulated CPUs take turns, those of the other one may fall into
+		 * each of its exits, for as long as ticks and turns keep step: half of
+		 * its time on a CPU was seen to be host time so.
+		 */
+		EXPECT(SNAP_DELTA(s[i].a, s[i].b, guest_ns) > wall / 8,
 		       "guest_ns is %llu of %llu", SNAP_DELTA(s[i].a, s[i].b, guest_ns), wall);
 		EXPECT_EQ(SNAP_DELTA(s[i].a, s[i].b, idle_ns), 0, "idle_ns");
 		EXPECT(SNAP_DELTA(s[i].a, s[i].b, preemptions) > 10, "preemptions: %llu",
