@@ -24,8 +24,8 @@
 #define LOOK_TRIES	16
 #define LOOK_US		100
 /* Where that takes longer, readers get what is so many times as old. */
-#define LOOK_COSTS_NS	NSEC_PER_MSEC
-#define LOOK_TIMES	20
+#define LOOK_COSTS_NS	(5 * NSEC_PER_MSEC)
+#define LOOK_TIMES	4
 
 static struct meter_process *processes;
 static unsigned int process_slots;
