@@ -23,7 +23,7 @@ void kvm_harden_vm_born(u32 slot, u64 id)
 	vm->rec->policy = KVM_HARDEN_DEFAULT;
 	vm->rec->domain = 0;
 	WRITE_ONCE(vm->rec->vm_id, id);
-	smp_store_release(&vm->id, id);
+	smp_store_release(&vm->id, id); /* who sees the id sees its token: kvm_harden_vm_ended() */
 }
 
 static bool shared(harden_token token)
