@@ -363,6 +363,7 @@ static void test_policy_of_two(void)
  * sure is asserted, both ways.
  */
 struct stay {
+	int cpu;
 	__u64 low, line, exit;	/* decided after low, by line; left by exit */
 	__u64 token;
 	bool told;
@@ -398,6 +399,7 @@ static struct stay *stays_of(const struct witness *w, unsigned int *nr)
 			s->low = last[e->cpu];
 			s->line = e->ns;
 			s->exit = ~0ull;
+			s->cpu = e->cpu;
 			s->token = token_of(e->vcpu);
 			s->told = is_told[e->cpu];
 			s->sw = told[e->cpu];
@@ -440,13 +442,17 @@ static bool must(const struct stay *s, unsigned int i)
 	return other > own;
 }
 
-/* It must not be: its own domain came last, and nobody else was there since. */
+/*
+ * It must not be: its own domain came last on this CPU, and nobody else was there since.
+ * What came on the sibling says nothing: each of them makes a switch for itself.
+ */
 static bool must_not(const struct stay *s, unsigned int i)
 {
 	__u64 own = 0;
 
 	for (unsigned int k = i > BACK ? i - BACK : 0; k < i; k++)
-		if (s[k].token == s[i].token && s[k].line < s[i].low && s[k].low > own)
+		if (s[k].cpu == s[i].cpu && s[k].token == s[i].token && s[k].line < s[i].low &&
+		    s[k].low > own)
 			own = s[k].low;
 	if (!own)
 		return false;
