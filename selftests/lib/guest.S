@@ -344,14 +344,86 @@ program guest_vmrun
 	stgi
 	attacked
 
+/* VMXON's region at arg, the VMCS a page later; what is wrong then. */
+.macro vmx_begin
+	attack
+	mov	%rcx, %r9
+	mov	%cr4, %rax
+	or	$0x2000, %eax
+	mov	%rax, %cr4
+	mov	%cr0, %rax
+	or	$0x20, %eax
+	mov	%rax, %cr0
+	sub	$16, %rsp
+	mov	%rsi, (%rsp)
+	vmxon	(%rsp)
+	jbe	9f
+.endm
+
+/* Two pages later fields and values for it, to the end; then VMLAUNCH. */
+program guest_vmlaunch
+	vmx_begin
+	add	$0x1000, %rsi
+	mov	%rsi, (%rsp)
+	vmclear	(%rsp)
+	vmptrld	(%rsp)
+	jbe	9f
+	add	$0x1000, %rsi
+1:	mov	(%rsi), %rax
+	cmp	$-1, %rax
+	je	2f
+	mov	8(%rsi), %rdx
+	vmwrite	%rdx, %rax
+	add	$16, %rsi
+	jmp	1b
+2:	vmlaunch
+	mov	$0x4400, %eax		/* it failed: VM-instruction error */
+	vmread	%rax, %rdx
+	not	%rdx
+	mov	%rdx, GUEST_BAD(%rbx)
+9:	mov	%rbx, %rdi
+	jmp	guest_done
+program guest_vmx_exit
+	mov	$0x4402, %eax		/* exit reason */
+	vmread	%rax, %rdx
+	mov	%rdx, GUEST_BAD(%rbx)
+	attacked
+
+program guest_vmptrld
+	vmx_begin
+	mov	%r9, (%rsp)
+	vmptrld	(%rsp)
+	jbe	9f
+	mov	$0x681e, %eax		/* guest RIP */
+	vmread	%rax, %rdx
+	mov	%rdx, GUEST_LOOT(%rbx)
+	attacked
+
+program guest_vmclear
+	vmx_begin
+	mov	%r9, (%rsp)
+	vmclear	(%rsp)
+	attacked
+
 program guest_nested_read
 	mov	(%r9), %rax
 	mov	%rax, GUEST_LOOT(%rbx)
-	vmmcall
+	hlt
 
 program guest_nested_write
 	movq	$GUEST_MARK, (%r9)
-	vmmcall
+	hlt
+
+program guest_nested_tpr
+	mov	%cr8, %rax
+	mov	%rax, GUEST_LOOT(%rbx)
+	xor	$1, %eax
+	mov	%rax, %cr8
+	hlt
+
+program guest_nested_done
+	mov	%rbx, %rdi
+	jmp	guest_done
 
 program guest_pf
 	incq	GUEST_PAGE_FAULTS(%rbx)

@@ -100,10 +100,16 @@ extern const char guest_set_msr[];	/* arg to the MSR in count */
 extern const char guest_async_pf[];	/* the same with an APIC that is on */
 extern const char guest_vmcall[];	/* hypercall count with arg */
 extern const char guest_vmmcall[];
-/* AMD's nested guests */
+/* Nested guests: AMD's and Intel's, and what runs in either. See lib/nested.h. */
 extern const char guest_vmrun[];	/* VMRUN of the VMCB at arg */
-extern const char guest_nested_read[];	/* in it: 8 bytes at the address in count to loot */
-extern const char guest_nested_write[];	/* in it: GUEST_MARK there */
+extern const char guest_vmlaunch[];	/* VMXON at arg, a VMCS behind it, and VMLAUNCH */
+extern const char guest_vmx_exit[];	/* where that VMCS exits to: the reason to bad */
+extern const char guest_vmptrld[];	/* VMXON at arg; the VMCS at count, a field to loot */
+extern const char guest_vmclear[];	/* VMXON at arg; VMCLEAR of count */
+extern const char guest_nested_read[];	/* 8 bytes at the address in count to loot */
+extern const char guest_nested_write[];	/* GUEST_MARK there */
+extern const char guest_nested_tpr[];	/* CR8 to loot, and change it */
+extern const char guest_nested_done[];	/* end without an exit to the outer guest */
 extern const char guest_gp[], guest_pf[]; /* fault handlers */
 extern const char guest_rsm[];		/* what an SMI runs */
 #endif

@@ -264,6 +264,7 @@ enum scene_end scene_go_on(struct scene *s)
 			return s->reason < 0 ? SCENE_FAILED : SCENE_ODD;
 		}
 	}
+	vcpu_show(s->v);
 	REQUIRE(false, "the guest does not come to an end");
 	return SCENE_ODD;
 }

@@ -269,3 +269,17 @@ void vcpu_set_msr(struct vcpu *v, __u32 msr, __u64 value)
 
 	REQUIRE(ioctl(v->fd, KVM_SET_MSRS, &msrs) == 1, "MSR 0x%x refused", msr);
 }
+
+__u64 vcpu_get_msr(struct vcpu *v, __u32 msr)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} msrs = {
+		.head.nmsrs = 1,
+		.entry.index = msr,
+	};
+
+	REQUIRE(ioctl(v->fd, KVM_GET_MSRS, &msrs) == 1, "MSR 0x%x unknown", msr);
+	return msrs.entry.data;
+}

@@ -84,6 +84,7 @@ void vcpu_blame(struct vcpu *v, bool shutdown);
 /* In the calling thread, to the end of the program. */
 void vcpu_run(struct vcpu *v);
 void vcpu_set_msr(struct vcpu *v, __u32 msr, __u64 value);
+__u64 vcpu_get_msr(struct vcpu *v, __u32 msr);
 void vcpu_wake(struct vcpu *v);	/* its thread only: runnable after HLT */
 
 /* In a thread of its own, pinned unless @cpu is -1. */
