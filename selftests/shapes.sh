@@ -12,14 +12,17 @@ exec awk -v host="$1" -v program="$2" '
 				of[name] = $(i + 1)
 		next
 	}
-	$2 == "@" && $1 == program {
+	$2 == "@" {
+		# A line of its own counts more than one of many.
+		wild = $1
+		rank = $1 == program ? 2 : sub(/[*]$/, "", wild) && index(program, wild) == 1
+		if (!rank || rank < best)
+			next
+		if (rank > best)
+			found = ""
+		best = rank
 		for (i = 3; i <= NF; i++)
-			if ($i == "default" || of[$i] == host) {
-				print $i
-				found = 1
-			}
+			if ($i == "default" || of[$i] == host)
+				found = found $i "\n"
 	}
-	END {
-		if (!found)
-			print "default"
-	}' "$(dirname "$0")/machines"
+	END { printf "%s", found ? found : "default\n" }' "$(dirname "$0")/machines"
