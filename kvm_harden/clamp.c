@@ -7,6 +7,7 @@
 #include <linux/kvm_host.h>
 #include <linux/rcupdate.h>
 
+#include "compat_kvm.h"
 #include "hook_mmu.h"
 #include "zone.h"
 
@@ -22,6 +23,9 @@
 #define ACC_READ	4u
 #define ACC_USER	0u
 #endif
+
+/* Of the low six bits of an entry, a bit for each of their values: can only be executed. */
+#define EXECUTE_ONLY	0x1010101010101010ull
 
 /* Frames that an entry of a table has. */
 static u64 entry_pages(const void *sp)
@@ -50,6 +54,16 @@ static u32 stripped(u32 access, u32 deny)
 	return access;
 }
 
+/*
+ * KVM looks at each entry that it has made for what it would not make, and warns of
+ * memory that can only be executed. The mask is the vCPU's own, and is made anew
+ * when the guest's mode changes.
+ */
+static void expect_execute_only(struct kvm_vcpu *vcpu)
+{
+	*compat_spte_check(vcpu->arch.mmu) &= ~EXECUTE_ONLY;
+}
+
 /* Under kvm->mmu_lock, from any vCPU at once: no lock, no message. */
 u32 kvm_harden_on_make_spte(struct kvm_vcpu *vcpu, void *sp,
 			    const struct kvm_memory_slot *slot, u32 access, u64 gfn)
@@ -63,5 +77,7 @@ u32 kvm_harden_on_make_spte(struct kvm_vcpu *vcpu, void *sp,
 	if (vm)
 		access = stripped(access, kvm_harden_zone_denied(vm, start, start + pages, &wait));
 	rcu_read_unlock();
+	if (harden_kvm.execute_only && (access & (ACC_READ | ACC_EXEC)) == ACC_EXEC)
+		expect_execute_only(vcpu);
 	return access;
 }

@@ -35,4 +35,14 @@ static inline int compat_address_spaces(struct kvm *kvm)
 #endif
 }
 
+/* What the low six bits of an entry that KVM makes may not be, by its own check. */
+static inline u64 *compat_spte_check(struct kvm_mmu *mmu)
+{
+#ifdef COMPAT_SPTE_CHECK_FORMAT
+	return &mmu->fmt.bad_mt_xwr;
+#else
+	return &mmu->shadow_zero_check.bad_mt_xwr;
+#endif
+}
+
 #endif /* _COMPAT_KVM_H */

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/kvm_host.h>
+
+u64 probe(struct kvm_mmu *mmu);
+
+u64 probe(struct kvm_mmu *mmu)
+{
+	return mmu->shadow_zero_check.bad_mt_xwr;
+}
