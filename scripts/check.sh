@@ -21,7 +21,7 @@ lts=$(lts_kernel)
 leave_amd="flush_model flush_params flush_unload overflow zone_abi zone_hostile zone_life
 	zone_stress zone_text"
 # on emulated Intel hosts what AMD's show as well, and takes long there;
-leave_intel="$leave_amd zone_backing zone_cpu zone_device zone_paravirt zone_pinned
+leave_intel="$leave_amd zone_backing zone_device zone_paravirt zone_pinned
 	active_life energy helpers io params zone_linux zone_refused zone_slots zone_vmm"
 # and on those of the other kernels what Intel's with that one and AMD's with each
 # show as well.
