@@ -16,6 +16,16 @@
  */
 #define SLACK_NS	(60 * NSEC_PER_MSEC)
 
+/* Loaded with a budget, and windows as much longer as they take here. */
+static void reload(unsigned int budget_ppm, unsigned int window_ms, const char *more)
+{
+	char params[160];
+
+	snprintf(params, sizeof(params), "active_budget_ppm=%u active_window_ms=%u %s",
+		 budget_ppm, window_ms * slowness(), more);
+	meter_reload(params);
+}
+
 struct spent {
 	__u64 raw, cpu, time, windows;
 };
@@ -31,7 +41,9 @@ static void take(struct spent *s)
 /* A guest that uses its memory now and then: to do so all the time takes the CPU. */
 static void use_memory(struct active_guest *g, unsigned int ms)
 {
-	for (__u64 end = raw_ns() + ms * NSEC_PER_MSEC; raw_ns() < end; sleep_ms(200))
+	__u64 end = raw_ns() + ms * slowness() * NSEC_PER_MSEC;
+
+	for (; raw_ns() < end; sleep_ms(200 * slowness()))
 		if (g)
 			active_sweep_once(g, 3000, PAGE_4K);
 }
@@ -62,7 +74,7 @@ static void test_budget_one(void)
 {
 	struct active_guest g;
 
-	meter_reload("active_budget_ppm=10000 active_window_ms=500");
+	reload(10000, 500, "");
 	active_guest(&g, BACKING_ANON, 64 * MIB);
 	use_memory(&g, 2000);
 	expect_budget(&g, 10000, 15000);
@@ -118,7 +130,7 @@ static void test_budget_many(void)
 	__u64 samples, error, waits;
 	struct active_state s;
 
-	meter_reload("max_vcpus=256 active_budget_ppm=10000 active_window_ms=500");
+	reload(10000, 500, "max_vcpus=256");
 	start_many();
 	sleep_ms(2000);
 	waits = active_count("waits");
@@ -134,7 +146,7 @@ static void test_budget_many(void)
 	EXPECT(samples >= 32, "%llu samples", samples);
 	for (int i = 1; i < MANY; i++)
 		vm_destroy(many[i].vm);
-	active_param("active_window_ms", 1000);
+	active_param("active_window_ms", 1000 * slowness());
 	REQUIRE(WAIT_FOR(active_read(many[0].id, &s) && s.active_samples == 384, 60000),
 		"%llu samples when the others have gone", s.active_samples);
 	EXPECT(samples == 384 || error > s.active_error_bytes,
@@ -153,7 +165,7 @@ static void test_dear(void)
 	unsigned int windows = 0;
 	void *mem;
 
-	meter_reload("active_budget_ppm=1000000 active_window_ms=200");
+	reload(1000000, 200, "");
 	active_guest(&g, BACKING_ANON, 16 * MIB);
 	for (int i = 0; i < 10; i++)
 		active_next(g.id, &s);
@@ -164,12 +176,12 @@ static void test_dear(void)
 	dear.v = &dear.vm->vcpus[0];
 	vcpu_program(dear.v, guest_io, 1, 0);
 	vcpu_run(dear.v);
-	for (__u64 end = raw_ns() + 20 * NSEC_PER_SEC; raw_ns() < end; windows++) {
+	for (__u64 end = raw_ns() + 20 * slowness() * NSEC_PER_SEC; raw_ns() < end; windows++) {
 		active_next(g.id, &s);
 		EXPECT_EQ(s.active_samples, 384, "active_samples beside a dear VM");
 	}
-	tap_diag("%u windows in 20 s beside a dear VM", windows);
-	EXPECT(windows >= 25, "only %u windows in 20 s", windows);
+	tap_diag("%u windows in %u s beside a dear VM", windows, 20 * slowness());
+	EXPECT(windows >= 25, "only %u windows", windows);
 	meter_expect_healthy(NULL);
 }
 
@@ -198,25 +210,25 @@ static void test_params(void)
 		EXPECT(ret == -EINVAL || ret == -ERANGE, "%s to %s: %s", bad[i].value,
 		       bad[i].name, strerror(-ret));
 	}
-	meter_reload("active_budget_ppm=0 active_window_ms=300");
+	reload(0, 300, "");
 	active_guest(&g, BACKING_ANON, 16 * MIB);
 	active_sweep(&g, 1000, PAGE_4K);
-	sleep_ms(2000);
+	sleep_ms(2000 * slowness());
 	EXPECT(!meter_exists("vms/%llu/active_bytes", g.id), "an estimate without a budget");
 	EXPECT_EQ(active_count("touches"), 0, "pages looked at without a budget");
 
 	active_param("active_budget_ppm", 1000000);
 	active_next(g.id, &s);
 	active_next(g.id, &s);
-	EXPECT(s.active_window_ms >= 300 && s.active_window_ms < 3000, "active_window_ms: %llu",
-	       s.active_window_ms);
+	EXPECT(s.active_window_ms >= 300 * slowness() && s.active_window_ms < 3000 * slowness(),
+	       "active_window_ms: %llu", s.active_window_ms);
 	EXPECT_EQ(s.active_samples, 384, "active_samples");
 	active_param("active_samples", 100);
-	active_param("active_window_ms", 1000);
+	active_param("active_window_ms", 1000 * slowness());
 	active_next(g.id, &s);
 	active_next(g.id, &s);
 	EXPECT_EQ(s.active_samples, 100, "active_samples");
-	EXPECT(s.active_window_ms >= 1000, "active_window_ms: %llu", s.active_window_ms);
+	EXPECT(s.active_window_ms >= 1000 * slowness(), "active_window_ms: %llu", s.active_window_ms);
 	/* All pages there are: nothing is left to chance. */
 	active_param("active_samples", 4096);
 	active_next(g.id, &s);
