@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 #define CPU1_ONLINE	"/sys/devices/system/cpu/cpu1/online"
-#define CROWD		64
+/* While they all start, they run, and each event takes its time in the end. */
+#define CROWD		(slowness() > 1 ? 16 : 64)
 #define DOMAINS		8
 #define SLOTS		16
 
@@ -293,7 +294,7 @@ static void test_no_slot_mixed(void)
 }
 
 /*
- * 64 VMs in 8 domains, one of them everybody's own, are moved about at random.
+ * Many VMs in 8 domains, one of them everybody's own, are moved about at random.
  */
 static void test_crowd(void)
 {
@@ -315,7 +316,6 @@ static void test_crowd(void)
 	for (int i = 0; i < CROWD; i++)
 		start(&m->vms[i], i & 1);
 	tap_diag("all have started");
-	/* Each event takes its time in the end, too. */
 	end = raw_ns() + repeats(3000) / slowness() * NSEC_PER_MSEC;
 	while (raw_ns() < end) {
 		int i = rand_r(&seed) % CROWD;
@@ -430,7 +430,7 @@ static const struct tap_test tests[] = {
 	{ "a vCPU without a slot", test_no_slot_vcpu, 0 },
 	{ "VMs without a slot after each other", test_no_slot_successor, 0 },
 	{ "a VM without a slot among others", test_no_slot_mixed, 0 },
-	{ "64 VMs in 8 domains on 2 CPUs", test_crowd, 180 },
+	{ "many VMs in 8 domains on 2 CPUs", test_crowd, 180 },
 	{ "16 VMs in a dry run", test_crowd_dry, 0 },
 	{ "a CPU goes and comes back", test_hotplug, 120 },
 	{ "a CPU comes after the module", test_hotplug_late, 0 },
