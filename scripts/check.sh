@@ -170,7 +170,7 @@ took()
 # CPUs do more of them in a second; and KASAN's shadow takes an eighth of the memory.
 extra=(--timeout "${RIG_TIMEOUT:-2700}")
 if [ "$debug" = 1 ]; then
-	extra=(--timeout "${RIG_TIMEOUT:-5400}" --mem 3G --tcg-thread fine
+	extra=(--timeout "${RIG_TIMEOUT:-10800}" --mem 3G --tcg-thread fine
 		--env RIG_DEBUG=1 --env TEST_TIMEOUT=2400)
 fi
 

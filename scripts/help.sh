@@ -40,7 +40,7 @@ Variables
                           asks clang and sparse for every kernel
   JOBS=N                  CPUs to keep busy with hosts (all of them); an emulated
                           host takes 1, with CPUs in parallel 2
-  RIG_TIMEOUT=SECONDS     for all tests of one host (2700; with DEBUG=1 5400)
+  RIG_TIMEOUT=SECONDS     for all tests of one host (2700; with DEBUG=1 10800)
   KVM_METER_CACHE=DIR     roots, builds and logs of runs (~/.cache/kvm_meter)
   DEBIAN_MIRROR=URL       where roots come from (http://deb.debian.org)
   V=1                     check shows all output as it comes

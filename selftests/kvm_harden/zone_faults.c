@@ -20,7 +20,7 @@
 /* More than making a zone allocates. */
 #define NEVER		1000000
 /* As many of them fail, evenly spread; with FAULTS_ALL=1 every single one. */
-#define ROUNDS		60
+#define ROUNDS		20
 
 static struct zone_vm *z;
 
