@@ -344,7 +344,7 @@ program guest_vmrun
 	stgi
 	attacked
 
-/* VMXON's region at arg, the VMCS a page later; what is wrong then. */
+/* VMXON with its region at arg; r9 is count, and 9 is where it goes on if that fails. */
 .macro vmx_begin
 	attack
 	mov	%rcx, %r9
@@ -360,7 +360,7 @@ program guest_vmrun
 	jbe	9f
 .endm
 
-/* Two pages later fields and values for it, to the end; then VMLAUNCH. */
+/* A page after arg is the VMCS, two after it pairs of field and value, up to -1. */
 program guest_vmlaunch
 	vmx_begin
 	add	$0x1000, %rsi

@@ -57,7 +57,7 @@ void witness_start(bool exits)
 	REQUIRE(!mkdir(INSTANCE, 0700), "%s: %s", INSTANCE, strerror(errno));
 	tap_at_end(drop);
 	set("tracing_on", "0\n");
-	/* The debug kernel has fewer events, and goes through all of it again and again. */
+	/* The debug kernel has fewer events, and takes minutes to read a large one. */
 	snprintf(kb, sizeof(kb), "%u\n", BUFFER_KB / slowness());
 	set("buffer_size_kb", kb);
 	set("trace_clock", "global\n");
