@@ -2,12 +2,11 @@
 /* A guest's kernel that attacks a page of its own memory, see attack.h. */
 #define pr_fmt(fmt) "attacker: " fmt
 
-#include <linux/completion.h>
 #include <linux/etherdevice.h>
 #include <linux/fs.h>
 #include <linux/gfp.h>
 #include <linux/io.h>
-#include <linux/kthread.h>
+#include <linux/kdebug.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -70,35 +69,30 @@ static ssize_t attacker_write(struct file *file, const char __user *buf, size_t 
 	return store(va + *pos, value) ? sizeof(value) : -EFAULT;
 }
 
-/* A thread of its own, as a fault at the first instruction is the end of it. */
-struct run {
-	struct completion done;
-	bool ran;
-};
+/* Where a fault at the first instruction of the page goes on: as if it had returned. */
+static bool faulted;
 
-static struct run run;
-
-static int run_it(void *unused)
+static int on_die(struct notifier_block *nb, unsigned long what, void *data)
 {
-	void (*function)(void) = code;
+	struct pt_regs *regs = ((struct die_args *)data)->regs;
 
-	function();
-	run.ran = true;
-	complete(&run.done);
-	return 0;
+	if (what != DIE_GPF || regs->ip != (unsigned long)code)
+		return NOTIFY_DONE;
+	faulted = true;
+	regs->ip = *(unsigned long *)regs->sp;
+	regs->sp += sizeof(unsigned long);
+	return NOTIFY_STOP;
 }
+
+static struct notifier_block die_nb = { .notifier_call = on_die };
 
 static long attack_run(void)
 {
-	struct task_struct *task;
+	void (*function)(void) = code;
 
-	reinit_completion(&run.done);
-	run.ran = false;
-	task = kthread_run(run_it, NULL, "attacker");
-	if (IS_ERR(task))
-		return PTR_ERR(task);
-	wait_for_completion_timeout(&run.done, HZ / 2);
-	return run.ran ? 0 : -EFAULT;
+	faulted = false;
+	function();
+	return READ_ONCE(faulted) ? -EFAULT : 0;
 }
 
 /* The page itself goes to the device, nobody copies from it. */
@@ -187,7 +181,6 @@ static int __init attacker_init(void)
 	static const u8 function[] = { 0xf3, 0x0f, 0x1e, 0xfa, 0xc3 };
 	int ret;
 
-	init_completion(&run.done);
 	page = alloc_page(GFP_KERNEL | __GFP_ZERO);
 	if (!page)
 		return -ENOMEM;
@@ -201,15 +194,16 @@ static int __init attacker_init(void)
 		return -ENOMEM;
 	}
 	code += ATTACK_CODE;
-	ret = misc_register(&attacker_dev);
+	ret = register_die_notifier(&die_nb) ?: misc_register(&attacker_dev);
 	if (ret) {
+		unregister_die_notifier(&die_nb);
 		vunmap(code - ATTACK_CODE);
 		__free_page(page);
 	}
 	return ret;
 }
 
-/* It is never unloaded: threads of it may have died in it. */
+/* It is never unloaded. */
 module_init(attacker_init);
 
 MODULE_LICENSE("GPL");

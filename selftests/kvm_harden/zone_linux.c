@@ -21,7 +21,7 @@
 
 #define DIR		"/tmp/kvm_harden_linux"
 #define BOOT_MS		150000
-#define ROUND_MS	30000
+#define ROUND_MS	60000
 #define NICS		2		/* kvmhl0 by QEMU, kvmhl1 by vhost */
 #define NIC		"kvmhl"
 
@@ -35,7 +35,7 @@ static int nics[NICS], nr_nics;
 
 static void end_all(void)
 {
-	char buf[4096];
+	char buf[8192];
 
 	if (tap_failed()) {
 		run_shell(buf, sizeof(buf), "tail -n 12 " DIR "/report " DIR "/qemu.log; "
