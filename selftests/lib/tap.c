@@ -29,15 +29,19 @@ static unsigned int nr_at_end;
 
 void tap_diag(const char *fmt, ...)
 {
-	char text[1024];
+	char *text = NULL;
 	va_list ap;
+	int len;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	len = vasprintf(&text, fmt, ap);
 	va_end(ap);
+	if (len < 0)
+		return;
 	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
 		printf("# %s\n", line);
 	fflush(stdout);
+	free(text);
 }
 
 void tap_at_end(void (*fn)(void))
