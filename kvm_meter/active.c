@@ -72,9 +72,9 @@ static struct {
 #define DEAR		32
 /* One step raises what is usual by less than twice. */
 #define LEARN_MOST	8
-/* Under no VM does a page take longer: it was an interrupt, or a hypervisor. */
+/* Usually no page takes longer: it was an interrupt, or a hypervisor. */
 #define TOUCH_MOST_NS		NSEC_PER_MSEC
-#define TOUCH_LEAST_NS	64
+#define TOUCH_LEAST_NS		64
 
 static struct {
 	u64 touches, ns, last;
@@ -154,6 +154,12 @@ static void sample_draw(struct sample *s, unsigned int want)
 		kvm_meter_probe_find(&work->map, work->number[i], &s->page[i]);
 }
 
+/* More is not believed of one page. Of a host that is slow, what makes it dear is. */
+static u64 touch_most(void)
+{
+	return max_t(u64, TOUCH_MOST_NS, 2 * DEAR * touch_ns);
+}
+
 static void pace_begin(void)
 {
 	pace.touches = 0;
@@ -167,7 +173,7 @@ static int pace_touch(void)
 	u64 now = kvm_meter_budget_clock();
 
 	pace.touches++;
-	pace.ns += clamp_t(s64, now - pace.last, 0, TOUCH_MOST_NS);
+	pace.ns += clamp_t(s64, now - pace.last, 0, touch_most());
 	pace.last = now;
 	cond_resched();
 	return pace.ns > max_t(u64, STEP_NS, DEAR * touch_ns * pace.touches) ? -ETIME : 0;
@@ -387,7 +393,7 @@ static void learn(struct active *a, u64 spent_ns, int ret)
 
 	if (!pace.touches)
 		return;
-	ns = clamp_t(u64, div64_u64(spent_ns, pace.touches), TOUCH_LEAST_NS, TOUCH_MOST_NS);
+	ns = clamp_t(u64, div64_u64(spent_ns, pace.touches), TOUCH_LEAST_NS, touch_most());
 	a->touch_ns = a->touch_ns && ret != -ETIME ? (7 * a->touch_ns + ns) / 8 : ns;
 	if (ret == -ETIME && touch_known)
 		return;
