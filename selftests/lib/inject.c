@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "inject.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "util.h"
 
@@ -47,21 +50,34 @@ void inject_only(unsigned long long start, unsigned long long end)
 	inject("fail_page_alloc", "min-order", 0);
 }
 
+/* Of this thread, and open all the time: opening it would be among what fails. */
+static int fail_nth_fd(void)
+{
+	static pid_t owner;
+	static int fd;
+
+	if (owner != gettid()) {
+		fd = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
+		REQUIRE(fd >= 0, FAIL_NTH ": %s", strerror(errno));
+		owner = gettid();
+	}
+	return fd;
+}
+
 void fail_nth(unsigned int nth)
 {
 	char text[32];
-	int ret;
+	int len = snprintf(text, sizeof(text), "%u", nth);
 
-	snprintf(text, sizeof(text), "%u", nth);
-	ret = write_file(FAIL_NTH, text);
-	REQUIRE(!ret, "%s to " FAIL_NTH ": %s", text, strerror(-ret));
+	REQUIRE(pwrite(fail_nth_fd(), text, len, 0) == len, "%s to " FAIL_NTH ": %s", text,
+		strerror(errno));
 }
 
 unsigned int fail_left(void)
 {
-	char text[32];
+	char text[32] = "";
 
-	REQUIRE(read_file(FAIL_NTH, text, sizeof(text)) > 0, "cannot read " FAIL_NTH);
+	REQUIRE(pread(fail_nth_fd(), text, sizeof(text) - 1, 0) > 0, "cannot read " FAIL_NTH);
 	fail_nth(0);
 	return strtoul(text, NULL, 10);
 }
