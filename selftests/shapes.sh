@@ -2,17 +2,19 @@
 # SPDX-License-Identifier: GPL-2.0
 # shapes.sh HOST PROGRAM: the shapes of hosts of that kind (amd, intel) in which a
 # test program runs, by the file machines.
+machines=$(dirname "$0")/machines
 
+# Twice: a shape may be said after who is in it.
 exec awk -v host="$1" -v program="$2" '
 	/^(#|$)/ { next }
-	$1 ~ /:$/ {
+	$1 ~ /:$/ && NR == FNR {
 		name = substr($1, 1, length($1) - 1)
 		for (i = 2; i < NF; i++)
 			if ($i == "--host")
 				of[name] = $(i + 1)
 		next
 	}
-	$2 == "@" {
+	$2 == "@" && NR > FNR {
 		# A line of its own counts more than one of many.
 		wild = $1
 		rank = $1 == program ? 2 : sub(/[*]$/, "", wild) && index(program, wild) == 1
@@ -22,7 +24,9 @@ exec awk -v host="$1" -v program="$2" '
 			found = ""
 		best = rank
 		for (i = 3; i <= NF; i++)
-			if ($i == "default" || of[$i] == host)
+			if (of[$i] == host)
 				found = found $i "\n"
+			else if ($i == "default" || $i == host "/default")
+				found = found "default\n"
 	}
-	END { printf "%s", found ? found : "default\n" }' "$(dirname "$0")/machines"
+	END { printf "%s", found ? found : "default\n" }' "$machines" "$machines"
