@@ -70,6 +70,13 @@ static void nic_create(int nr)
 
 static void nics_create(void)
 {
+	int fd = socket(AF_PACKET, SOCK_RAW, 0);
+
+	if (fd < 0) {
+		tap_diag("no packet sockets, to see what is sent: no network");
+		return;
+	}
+	close(fd);
 	if (run_shell(NULL, 0, "modprobe -q tun")) {
 		tap_diag("no tap devices: no network");
 		return;
